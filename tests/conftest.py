@@ -1,0 +1,7 @@
+"""What every test gets: a Hypothesis profile that is the same on every machine."""
+
+from hypothesis import settings
+
+# Deadlines time a shared machine, not the code; derandomised runs make a red build repeatable.
+settings.register_profile("elasti", deadline=None, derandomize=True, max_examples=100)
+settings.load_profile("elasti")
