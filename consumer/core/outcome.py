@@ -1,0 +1,73 @@
+"""What a judgement ends in: an action, its reason, the state after it, and the command it asks for, if any."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from consumer.core.inputs import Cause
+from consumer.core.reasons import Reason
+from consumer.core.service import Autoscaler, Direction, ServiceKey, TargetRef
+from consumer.core.state import ServiceState
+
+
+class Action(StrEnum):
+    """What was decided: leave it, wake it, put it to sleep, or ask the resolver to take the traffic first."""
+
+    HOLD = "hold"
+    UP = "up"
+    ZERO = "zero"
+    PREPARE = "prepare"
+
+
+@dataclass(frozen=True, slots=True)
+class Expect:
+    """What was known of the target when a zero was decided; the handler checks that it still holds."""
+
+    uid: str
+    generation: int
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What is asked of the handler; `id` is derived from the cause, so a re-read asks the same again."""
+
+    id: str
+    seq: int
+    key: ServiceKey
+    target: TargetRef
+    direction: Direction
+    replicas: int
+    expect: Expect | None
+    reason: Reason
+    autoscaler: Autoscaler | None
+    policy_uid: str
+    policy_hash: str
+    triggered_at: datetime
+    decided_at: datetime
+    cause: Cause
+    trace: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The result of one judgement.
+
+    `command`: to be sent with the state, or None (nothing to ask, or asked already). `withheld`: the mode kept a
+    command back. `changed`: the action or the reason code differs from the last written decision, so this one is
+    to be written too (then `state.said` is it already).
+    """
+
+    state: ServiceState
+    action: Action
+    reason: Reason
+    decision_id: str
+    command: Command | None = None
+    withheld: bool = False
+    changed: bool = False
+
+
+def derived_id(kind: str, key: ServiceKey, cause: Cause) -> str:
+    """Derive the id of a `command` or `decision` from what caused it: 32 hex digits of SHA-256."""
+    return hashlib.sha256(f"{kind}|{key}|{cause}".encode()).hexdigest()[:32]
