@@ -1,0 +1,80 @@
+"""The pieces that several outputs share: targets, reasons, causes, references."""
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, NonNegativeInt
+
+from schemas.message import Part
+
+Fact = str | int | float | bool | None
+"""One value of a reason's facts."""
+
+
+class Mode(StrEnum):
+    """How much is carried out; the strictest of install, namespace and service wins."""
+
+    FULL = "full"
+    WAKE_ONLY = "wake-only"
+    OBSERVE = "observe"
+
+
+class TargetRef(Part):
+    """The workload that is scaled: anything in the service's namespace with a `/scale` subresource."""
+
+    api_version: str
+    kind: str
+    name: str
+
+
+class KnownTarget(TargetRef):
+    """A target with the identity it had when it was last seen; both null when it was not found."""
+
+    uid: str | None = None
+    generation: int | None = None
+
+
+class Autoscaler(Part):
+    """The foreign autoscaler beside the target: `keda` or `hpa`."""
+
+    type: str
+    name: str
+
+
+class PolicyRef(Part):
+    """Which content of which ElastiService a decision followed."""
+
+    uid: str
+    hash: str
+
+
+def _named(facts: Mapping[str, object] | Iterable[tuple[str, object]]) -> dict[str, object]:
+    return dict(facts)
+
+
+class Reason(Part):
+    """Why: a closed code, a sentence for people, and the facts that made it true, in the order they matter."""
+
+    code: str
+    message: str
+    facts: Annotated[dict[str, Fact], BeforeValidator(_named, json_schema_input_type=dict[str, Fact])] = Field(
+        default_factory=dict
+    )
+
+
+class RecordCause(Part):
+    """The record that caused it; of a forwarded record the place where it first entered."""
+
+    topic: str
+    partition: NonNegativeInt
+    offset: NonNegativeInt
+
+
+class CycleCause(Part):
+    """An evaluation that no record caused: `<owner's producer id and epoch>#<its counter>`."""
+
+    cycle: str
+
+
+Cause = RecordCause | CycleCause
