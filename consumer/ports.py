@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from consumer.core.answers import Answer, Answers
-from consumer.core.policy import Policy
+from consumer.core.policy import Policy, Trigger
 from consumer.core.service import ServiceKey, TargetRef
 from consumer.core.window import Window
 
@@ -85,6 +85,9 @@ class Membership(Protocol):
 
     def resume(self, partition: int) -> None:
         """Fetch this partition number again."""
+
+    async def commit(self, offsets: Mapping[tuple[str, int], int]) -> None:
+        """Commit (topic, partition) -> next offset outside a transaction; the handler's way, never the worker's."""
 
     async def stop(self) -> None:
         """Leave the group politely (after `lost`)."""
@@ -269,6 +272,13 @@ class Problem:
     def __str__(self) -> str:
         """Return `where: field: message`."""
         return f"{self.where}: {self.field}: {self.message}"
+
+
+class TriggerCheck(Protocol):
+    """Says what is wrong with a trigger, in the words of its scaler type."""
+
+    def __call__(self, trigger: Trigger) -> Sequence[tuple[str, str]]:
+        """Return (field, what to write instead) for each fault; empty when the trigger is valid."""
 
 
 @dataclass(frozen=True, slots=True)
