@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import orjson
-from pydantic import TypeAdapter, ValidationError
+from pydantic import FailFast, TypeAdapter, ValidationError
 
 from schemas.host import Host
 from schemas.message import Message
@@ -16,7 +16,8 @@ MAX_CAUSE = 300
 
 M = TypeVar("M", bound=Message)
 
-_BATCH = TypeAdapter(list[RequestCount])
+# The first problem sends the batch the long way, so there is no use in finding the others here.
+_BATCH = TypeAdapter(Annotated[list[RequestCount], FailFast()])
 _REQUEST_COUNT = TypeAdapter(RequestCount)
 
 
@@ -70,8 +71,10 @@ def _request_count(raw: bytes | None) -> RequestCount | Undecodable:
     parsed = _object(raw)
     if isinstance(parsed, Undecodable):
         return parsed
+    if None in map(parsed.get, _REQUEST_COUNT_NAMES):
+        parsed = {"count": 1, **_fold(parsed, _REQUEST_COUNT_KEYS)}
     try:
-        return _REQUEST_COUNT.validate_python({"count": 1, **_fold(parsed, _REQUEST_COUNT_KEYS)})
+        return _REQUEST_COUNT.validate_python(parsed)
     except ValidationError as error:
         return Undecodable(_cause(error), raw)
 
@@ -93,7 +96,8 @@ def _keys(names: Iterable[str]) -> dict[str, str]:
     return {name.casefold(): name for name in names}
 
 
-_REQUEST_COUNT_KEYS = _keys(("count", "svc", "namespace"))
+_REQUEST_COUNT_NAMES = ("count", "svc", "namespace")
+_REQUEST_COUNT_KEYS = _keys(_REQUEST_COUNT_NAMES)
 _HOST_KEYS = _keys(field.alias or name for name, field in Host.model_fields.items())
 
 
