@@ -1,0 +1,87 @@
+"""Options that come from the settings, so that no setting, default or explanation is written twice."""
+
+import asyncio
+import functools
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from consumer.ports import LogError
+from consumer.settings import Settings, SettingsError, environment_name, flag_name, load
+
+KAFKA = (
+    "config",
+    "kafka_bootstrap",
+    "kafka_security_protocol",
+    "kafka_sasl_mechanism",
+    "kafka_sasl_username",
+    "kafka_tls_ca",
+    "kafka_tls_cert",
+    "kafka_tls_key",
+    "topic_prefix",
+    "cluster",
+)
+"""What every command that talks to Kafka takes; the password comes from the environment or the file only."""
+
+HIDDEN = frozenset({"notices", "kafka_sasl_password", "prometheus_authorization"})
+"""Never flags: the list of running processes shows everybody's flags."""
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class UsageProblem(click.ClickException):
+    """Wrong words or settings."""
+
+    exit_code = 2
+
+
+class AwayProblem(click.ClickException):
+    """Something that is needed is away or failed."""
+
+    exit_code = 3
+
+
+def with_settings(names: Sequence[str] | None = None) -> Callable[[Command], Command]:
+    """Add a flag for each of these settings (None: all) and pass the loaded settings as `settings`."""
+    wanted = [name for name in (names or Settings.model_fields) if name not in HIDDEN]
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def loaded(**given: object) -> object:
+            flags = {name: given.pop(name) for name in wanted}
+            try:
+                settings = load(flags)
+            except SettingsError as error:
+                raise UsageProblem(str(error)) from None
+            return command(settings=settings, **given)
+
+        wrapped: Any = loaded
+        for name in reversed(wanted):
+            wrapped = _option(name)(wrapped)
+        return wrapped  # type: ignore[no-any-return]  # a click command has the type of what it wraps
+
+    return decorate
+
+
+def _option(name: str) -> Callable[[Any], Any]:
+    explained = f"{Settings.model_fields[name].description} [env {environment_name(name)}]"
+    names = (flag_name(name), f"--{name.removeprefix('kafka_')}") if name == "kafka_bootstrap" else (flag_name(name),)
+    return click.option(*names, name, metavar="VALUE", help=explained)
+
+
+def needs_kafka(settings: Settings) -> None:
+    """Refuse with the name of the setting when no Kafka is named."""
+    if not settings.kafka_bootstrap:
+        where = f"{environment_name('kafka_bootstrap')} or {flag_name('kafka_bootstrap')}"
+        raise UsageProblem(f"no Kafka is named: set {where}, for example to kafka-1:9092")
+
+
+def finish(work: Coroutine[Any, Any, int | None]) -> int:
+    """Run a command's coroutine to its end and return its exit code; Ctrl-C ends it cleanly."""
+    try:
+        return asyncio.run(work) or 0
+    except LogError as error:
+        raise AwayProblem(str(error)) from None
+    except KeyboardInterrupt:
+        raise click.Abort from None
