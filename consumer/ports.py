@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 from consumer.core.answers import Answer, Answers
 from consumer.core.policy import Policy, Trigger
+from consumer.core.readings import Failure, Question, Reading
 from consumer.core.service import ServiceKey, TargetRef
 from consumer.core.window import Window
 
@@ -69,6 +70,21 @@ class Ownership(Protocol):
 
     async def lost(self, partitions: frozenset[int]) -> None:
         """Finish and drop these partitions; the next owner waits until this returns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """What one consumer group reads.
+
+    `inputs` are read, co-partitioned; `keyed` are other topics that must have as many partitions. No group whose
+    name begins with `rivals` may have members when one of this group starts (None: whoever).
+    """
+
+    group: str
+    inputs: tuple[str, ...]
+    keyed: tuple[str, ...] = ()
+    rivals: str | None = None
+    committed_only: bool = False
 
 
 class Membership(Protocol):
@@ -159,6 +175,16 @@ class LogReader(Protocol):
 
     def follow(self, topic: str, partition: int, offset: int | None = None) -> AsyncIterator[Sequence[Record]]:
         """Yield from `offset` (None: the end) on, for ever."""
+
+
+class Measurements(Protocol):
+    """Servers that answer PromQL queries."""
+
+    async def ask(self, question: Question, at: datetime, limit: timedelta) -> Reading | Failure:
+        """Evaluate the query at that time, within `limit`; never raises for what a server does or says."""
+
+    async def close(self) -> None:
+        """Close every connection."""
 
 
 @dataclass(frozen=True, slots=True)
