@@ -237,10 +237,13 @@ def _series(name: str, labels: dict[str, str]) -> str:
 
 
 def _config(*, server: int, exporter: int) -> str:
+    # The evaluation interval is also the step of a subquery `[3s:]`: at its default of a minute, the default
+    # health query finds a point in a window of 3 s in three seconds of every minute only.
     return f"""\
 global:
   scrape_interval: 1s
   scrape_timeout: 1s
+  evaluation_interval: 1s
 scrape_configs:
   - job_name: prometheus
     static_configs:
