@@ -52,20 +52,25 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of one judgement.
+    """The result of one judgement, and what caused it.
 
     `command`: to be sent with the state, or None (nothing to ask, or asked already). `withheld`: the mode kept a
-    command back. `changed`: the action or the reason code differs from the last written decision, so this one is
-    to be written too (then `state.said` is it already).
+    command back. `changed`: this decision is to be written, since its action, code or withholding differs from the
+    last written one, or since it sends a command (then `state.said` is it already).
     """
 
     state: ServiceState
     action: Action
     reason: Reason
-    decision_id: str
+    cause: Cause
     command: Command | None = None
     withheld: bool = False
     changed: bool = False
+
+    @property
+    def decision_id(self) -> str:
+        """The id of this decision; derived when asked for, since most decisions are never written."""
+        return derived_id("decision", self.state.key, self.cause)
 
 
 def derived_id(kind: str, key: ServiceKey, cause: Cause) -> str:

@@ -61,7 +61,8 @@ def because(code: Code, **facts: Fact) -> Reason:
 
 def stamp(moment: datetime) -> str:
     """Write a moment as UTC RFC 3339 with milliseconds."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    # Every moment in here is UTC, so the last six characters are always +00:00; strftime takes thrice as long.
+    return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def span(length: timedelta) -> str:

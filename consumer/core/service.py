@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
+from typing import Final, Self
+
+OWN_MANAGER: Final = "elasti"
+"""The name under which our handler changes replicas; every other manager is somebody else."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
