@@ -1,0 +1,42 @@
+# Every task of this repository. `make help` lists them; ARGS="…" is passed on to the program behind a task.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check live bench up lock
+
+# The first Python that the project supports; `make PYTHON=/path/to/python …` chooses another one.
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c "$(FITS)" 2>/dev/null && echo $$p && break; done)
+LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links
+
+help: ## this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: .venv/.ready ## a real Kafka, worker, handler and gateway on a simulated cluster (ARGS="--for 60s")
+	.venv/bin/elasti demo $(ARGS)
+
+test: .venv/.ready ## the fast tests
+	.venv/bin/pytest -q $(ARGS)
+
+check: .venv/.ready ## style, types, direction of imports
+	.venv/bin/ruff check . && .venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+live: .venv/.ready ## the tests on a real Kafka and a real Prometheus (needs prometheus on PATH)
+	.venv/bin/pytest -q -m live tests/live $(ARGS)
+
+bench: .venv/.ready ## the budgets, side by side with their peers (ARGS="decode" for one of them)
+	@for name in $(or $(ARGS),$(basename $(notdir $(wildcard bench/[a-z]*.py)))); do echo "== $$name"; .venv/bin/python -m bench.$$name || exit 1; done
+
+up: ## Kafka, Prometheus and elasti in containers
+	docker compose up --build $(ARGS)
+
+lock: ## write requirements/ anew from pyproject.toml (needs uv)
+	echo "setuptools>=77" | $(subst pyproject.toml,-,$(LOCK)) -o requirements/build.txt
+	$(LOCK) --extra uvloop -o requirements/run.txt
+	$(LOCK) --extra uvloop --extra dev -c requirements/run.txt -o requirements/dev.txt
+
+.venv/.ready: pyproject.toml requirements/build.txt requirements/dev.txt
+	@"$(PYTHON)" -c "$(FITS)" 2>/dev/null || { echo "elasti needs Python 3.11, 3.12 or 3.13 and found $(or $(PYTHON),none); install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	"$(PYTHON)" -m venv --clear .venv && .venv/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/build.txt -r requirements/dev.txt
+	.venv/bin/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e . && touch $@
