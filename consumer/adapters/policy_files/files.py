@@ -1,0 +1,279 @@
+"""The files themselves: found, read again when they change, and what was last valid in each."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from weakref import WeakSet
+
+import structlog
+from watchfiles import awatch
+
+from consumer.adapters.policy_files.documents import Document, read
+from consumer.core.conflicts import Standing
+from consumer.core.policy import Policy
+from consumer.core.service import ServiceKey
+from consumer.elastiservice import key_of, policy_from
+from consumer.ports import PolicyEntry, PolicyGone, Problem, TriggerCheck
+
+log = structlog.get_logger(__name__)
+
+SUFFIXES = frozenset({".yaml", ".yml", ".json"})
+_SETTLE = 400
+"""Milliseconds that a burst of changes is collected for: editors write in several steps."""
+_LOOK_AGAIN = 10_000
+"""Milliseconds after which the files are looked at even though no change was reported."""
+
+_Name = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Resource:
+    """One ElastiService as last read: where it is, and either what it says or what is wrong with it."""
+
+    name: _Name
+    key: ServiceKey | None
+    where: str
+    policy: Policy | None
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """One file: what could last be read of it, and what keeps its newest content from being read, if anything."""
+
+    digest: bytes = b""
+    resources: tuple[_Resource, ...] = ()
+    notices: tuple[str, ...] = ()
+    trouble: Problem | None = None
+    stamp: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Everything that one look at the files gave; `valid` is the last valid content of every resource."""
+
+    files: Mapping[Path, _File]
+    valid: Mapping[_Name, Policy]
+    entries: Mapping[ServiceKey, PolicyEntry]
+    standing: Standing
+    problems: tuple[Problem, ...]
+
+    def notices(self) -> tuple[str, ...]:
+        return tuple(notice for file in self.files.values() for notice in file.notices)
+
+
+class PolicyFiles:
+    """Implements `ports.Policies`; `run` must be running for changes to be seen, `read` looks once."""
+
+    def __init__(self, paths: Sequence[Path], check: TriggerCheck) -> None:
+        self._paths = tuple(paths)
+        self._check = check
+        self._known = _Known({}, {}, {}, Standing.of(()), ())
+        self._listed = asyncio.Event()
+        self._reading = asyncio.Lock()
+        self._followers: WeakSet[_Changes] = WeakSet()
+
+    async def run(self) -> None:
+        """Read, then read again at each change, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for path in self._paths:
+                tasks.create_task(self._follow(*_watched(path)))
+            # One turn of the loop and the watches exist: what changes during the first read is reported then.
+            await asyncio.sleep(0)
+            await self.read()
+
+    async def _follow(self, path: Path, recursive: bool) -> None:  # noqa: FBT001 - the two belong together
+        async for changed in awatch(
+            path,
+            watch_filter=None,
+            debounce=_SETTLE,
+            rust_timeout=_LOOK_AGAIN,
+            yield_on_timeout=True,
+            recursive=recursive,
+        ):
+            await self.read(thorough=bool(changed))
+
+    async def read(self, *, thorough: bool = True) -> None:
+        """Look at all files now and tell followers what differs; not `thorough`: only at those with a new stamp."""
+        async with self._reading:
+            before = self._known
+            # Parsing 10,000 documents takes seconds: not on the event loop.
+            look = partial(_look, self._paths, before, self._check, thorough=thorough)
+            self._known = await asyncio.to_thread(look)
+        self._listed.set()
+        for change in _differences(before.entries, self._known.entries):
+            for follower in self._followers:
+                follower.tell(change)
+        for notice in sorted({*self._known.notices()} - {*before.notices()}):
+            log.info("policy file notice", notice=notice)
+        for problem in (problem for problem in self._known.problems if problem not in before.problems):
+            log.warning("policy problem", where=problem.where, field=problem.field, problem=problem.message)
+
+    async def listed(self) -> None:
+        """Return once the files were read for the first time."""
+        await self._listed.wait()
+
+    def entries(self) -> Mapping[ServiceKey, PolicyEntry]:
+        """All services that a policy names."""
+        return self._known.entries
+
+    def conflict(self, policy: Policy) -> ServiceKey | None:
+        """The older policy that names the same service or target, if there is one."""
+        return self._known.standing.conflict(policy)
+
+    def changes(self) -> AsyncIterator[PolicyEntry | PolicyGone]:
+        """Yield each change from this call on; of several unread ones of a service the last."""
+        follower = _Changes()
+        self._followers.add(follower)
+        return follower
+
+    def problems(self) -> tuple[Problem, ...]:
+        """Everything that is wrong in any file, also where no service can be told."""
+        return self._known.problems
+
+    def notices(self) -> tuple[str, ...]:
+        """What was found in the files and is none of our business."""
+        return self._known.notices()
+
+
+class _Changes(AsyncIterator[PolicyEntry | PolicyGone]):
+    """One follower: at most one unread change per service is kept for it."""
+
+    def __init__(self) -> None:
+        self._unread: dict[ServiceKey, PolicyEntry | PolicyGone] = {}
+        self._some = asyncio.Event()
+
+    def tell(self, change: PolicyEntry | PolicyGone) -> None:
+        """Note a change."""
+        self._unread[change.key] = change
+        self._some.set()
+
+    async def __anext__(self) -> PolicyEntry | PolicyGone:
+        while not self._unread:
+            self._some.clear()
+            await self._some.wait()
+        return self._unread.pop(next(iter(self._unread)))
+
+
+def _watched(path: Path) -> tuple[Path, bool]:
+    """Return what to watch and whether with all below it; a file through its folder, which sees it replaced."""
+    if path.is_dir():
+        return path, True
+    return next(above for above in path.absolute().parents if above.is_dir()), False
+
+
+def _look(paths: Sequence[Path], before: _Known, check: TriggerCheck, *, thorough: bool) -> _Known:
+    files: dict[Path, _File] = {}
+    for path in _found(paths):
+        last = before.files.get(path) or _File()
+        stamp = _stamp(path)
+        same = stamp == last.stamp and not thorough
+        files[path] = last if same else replace(_file(path, last, check), stamp=stamp)
+    problems = [_absent(path) for path in paths if not path.exists()]
+    resources: dict[_Name, _Resource] = {}
+    for file in files.values():
+        problems += [file.trouble] if file.trouble else []
+        for resource in file.resources:
+            problems += resource.problems
+            first = resources.setdefault(resource.name, _in_force(resource, file.trouble, before.valid))
+            if first.where != resource.where:
+                problems.append(_twice(resource, first.where))
+    valid = {name: resource.policy for name, resource in resources.items() if resource.policy}
+    standing = Standing.of(valid.values())
+    return _Known(files, valid, _entries(resources.values(), standing), standing, tuple(problems))
+
+
+def _in_force(resource: _Resource, trouble: Problem | None, valid: Mapping[_Name, Policy]) -> _Resource:
+    """Return the resource with its last valid content, and with the trouble of its file among its problems."""
+    problems = (*resource.problems, trouble) if trouble else resource.problems
+    return replace(resource, policy=resource.policy or valid.get(resource.name), problems=problems)
+
+
+def _found(paths: Iterable[Path]) -> Iterator[Path]:
+    """Yield the files in a fixed order, each once; hidden ones are the bookkeeping of editors and of ConfigMaps."""
+    seen = set()
+    for path in paths:
+        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in inside:
+            hidden = path != file and any(part.startswith(".") for part in file.relative_to(path).parts)
+            wanted = path == file or (file.suffix in SUFFIXES and not hidden)
+            if wanted and file not in seen and file.is_file():
+                seen.add(file)
+                yield file
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    try:
+        seen = path.stat()
+    except OSError:
+        return ()
+    return seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino
+
+
+def _file(path: Path, last: _File, check: TriggerCheck) -> _File:
+    try:
+        content = path.read_bytes()
+        text = content.decode()
+    except (OSError, UnicodeDecodeError) as error:
+        trouble = Problem(str(path), "", f"can not be read ({error}); make it readable UTF-8 text")
+        return replace(last, digest=b"", trouble=trouble)
+    digest = sha256(content).digest()
+    if digest == last.digest:
+        return last
+    if not text.strip() and last.resources:
+        # An editor that is about to write, or a disk that is full; whoever means it deletes the file.
+        kept = Problem(str(path), "", "is empty, so its policies stay as they were; delete the file to end them")
+        return replace(last, digest=digest, trouble=kept)
+    reading = read(str(path), text)
+    if isinstance(reading, Problem):
+        return replace(last, digest=digest, trouble=reading)
+    resources = tuple(_resource(document, check) for document in reading.documents)
+    return _File(digest, resources, reading.notices)
+
+
+def _resource(document: Document, check: TriggerCheck) -> _Resource:
+    result = policy_from(document.content, where=document.locate, check=check)
+    policy, problems = (result, ()) if isinstance(result, Policy) else (None, result)
+    return _Resource(_name(document), key_of(document.content), document.locate(()), policy, problems)
+
+
+def _name(document: Document) -> _Name:
+    metadata = document.content.get("metadata")
+    named = metadata if isinstance(metadata, dict) else {}
+    # A document without a name is its own place.
+    place = document.locate(())
+    return (str(named.get("namespace", "")), str(named["name"])) if named.get("name") else ("", place)
+
+
+def _twice(resource: _Resource, first: str) -> Problem:
+    return Problem(resource.where, "metadata.name", f"is already used at {first}; write another name, or delete one")
+
+
+def _entries(resources: Collection[_Resource], standing: Standing) -> Mapping[ServiceKey, PolicyEntry]:
+    entries = {
+        resource.policy.key: PolicyEntry(resource.policy.key, resource.policy, resource.problems)
+        for resource in resources
+        if resource.policy and standing.in_force[resource.policy.key] is resource.policy
+    }
+    for resource in resources:
+        if resource.policy is None and resource.key:
+            entries.setdefault(resource.key, PolicyEntry(resource.key, None, resource.problems))
+    return entries
+
+
+def _differences(
+    before: Mapping[ServiceKey, PolicyEntry], after: Mapping[ServiceKey, PolicyEntry]
+) -> Iterator[PolicyEntry | PolicyGone]:
+    for key, entry in before.items():
+        if key not in after:
+            yield PolicyGone(key, entry.policy)
+    for key, entry in after.items():
+        if before.get(key) != entry:
+            yield entry
+
+
+def _absent(path: Path) -> Problem:
+    return Problem(str(path), "", "does not exist; name a file or a directory with ElastiService resources")
