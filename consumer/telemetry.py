@@ -16,6 +16,7 @@ from aioprometheus.renderer import render
 from consumer.core.outcome import Action
 from consumer.core.reasons import Code
 from consumer.core.service import Direction, Phase, ServiceKey, TargetRef
+from schemas.topics import Topic
 
 MAX_SERVICES: Final = 1_000
 """Rendering a series costs up to 8 µs of the event loop: so many services have their own, the rest share `other`."""
@@ -27,12 +28,16 @@ WAKE: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30
 
 
 class WakeStage(StrEnum):
-    """A part of the way from a request to a ready pod."""
+    """A part of the way from a request to a ready pod: each begins where the one before ended.
+
+    `answered` is the way from the request to the published answer, `total` that to the ready pod.
+    """
 
     CONSUMED = "consumed"
     DECIDED = "decided"
     ACCEPTED = "accepted"
     READY = "ready"
+    ANSWERED = "answered"
     TOTAL = "total"
 
 
@@ -114,10 +119,14 @@ COMMANDS = Metric("elasti_commands_total", "counter", "Commands by what came of 
 WAKES = Metric(
     "elasti_wake_seconds",
     "histogram",
-    "Wake latency: produced to consumed, to decided, to accepted, to ready, and the total.",
+    "Wake latency: produced to consumed, to decided, to accepted, to ready; answered and total from the request on.",
     ("stage",),
     WAKE,
 )
+OBSERVED = Metric("elasti_observations_total", "counter", "Results that no command asked for.", ("phase",))
+CALLS = Metric("elasti_cluster_calls_total", "counter", "Calls that scale or look at targets.", ("result",))
+CALL = Metric("elasti_cluster_call_seconds", "histogram", "Duration of one call to the cluster.")
+UNPUBLISHED = Metric("elasti_results_unpublished_total", "counter", "Results that the log did not take at once.")
 PROMETHEUS = Metric("elasti_prometheus_requests_total", "counter", "Requests to Prometheus servers.", ("result",))
 DEAD_LETTERS = Metric("elasti_dead_letters_total", "counter", "Records given up.", ("topic", "cause"))
 FORWARDS = Metric("elasti_forwards_total", "counter", "Records moved to their right partition.", ("topic",))
@@ -128,7 +137,8 @@ POLICIES = Metric("elasti_policies", "gauge", "Policies read, by whether they ar
 INTAKE = Metric("elasti_gateway_requests_total", "counter", "Resolvers' calls by how they ended.", ("result",))
 
 METRICS: Final = (
-    *(SCALES, PROXY_MODE, BUILD, LAG, REQUESTS, EVALUATION, DECISIONS, SENT, COMMANDS, WAKES, PROMETHEUS),
+    *(SCALES, PROXY_MODE, BUILD, LAG, REQUESTS, EVALUATION, DECISIONS, SENT, COMMANDS, WAKES),
+    *(OBSERVED, CALLS, CALL, UNPUBLISHED, PROMETHEUS),
     *(DEAD_LETTERS, FORWARDS, TRANSACTIONS, TRANSACTION, SERVICES, POLICIES, INTAKE),
 )
 """All of them; `cluster` is a label of each."""
@@ -147,7 +157,8 @@ class Telemetry:
         }
         self._known: set[ServiceKey] = set()
         self._gauge(BUILD, 1, version)
-        self._count(REQUESTS, 0)
+        for metric in (REQUESTS, UNPUBLISHED):
+            self._count(metric, 0)
 
     def render(self, accept: Sequence[str] = ()) -> tuple[bytes, Mapping[str, str]]:
         """Return the scrape and its HTTP headers."""
@@ -178,9 +189,32 @@ class Telemetry:
         """Add commands that became durable."""
         self._count(SENT, count, direction)
 
-    def answered(self, direction: Direction, phase: Phase, count: int = 1) -> None:
-        """Add commands by their published result."""
-        self._count(COMMANDS, count, direction, phase)
+    def answered(self, direction: Direction, phase: Phase, since_trigger: timedelta) -> None:
+        """Count a command by its published result; of an accepted wake observe how long its request waited for it."""
+        self._count(COMMANDS, 1, direction, phase)
+        if direction is Direction.UP and phase is Phase.ACCEPTED:
+            self.woke(WakeStage.ANSWERED, since_trigger)
+
+    def observed(self, phase: Phase) -> None:
+        """Count a result that no command asked for."""
+        self._count(OBSERVED, 1, phase)
+
+    def became_ready(self, since_accepted: timedelta) -> None:
+        """Observe how long a woken target took to its first ready replica."""
+        self.woke(WakeStage.READY, since_accepted)
+
+    def called(self, result: str, took: timedelta) -> None:
+        """Count a call to the cluster: `ok`, or the code of its TargetError."""
+        self._count(CALLS, 1, result)
+        self._observe(CALL, took)
+
+    def dead_lettered(self) -> None:
+        """Count a command that could not be read."""
+        self.dead_letter(Topic.SCALE_COMMANDS, DeadLetterCause.UNDECODABLE)
+
+    def unpublished(self) -> None:
+        """Count a result that the log did not take at once."""
+        self._count(UNPUBLISHED, 1)
 
     def scaled(self, service: ServiceKey, target: TargetRef, error: str = "success") -> None:
         """Count one scale call for a request; `error` is `success` or the code of a TargetError."""
