@@ -54,14 +54,17 @@ class Window:
         oldest = max(newest, index) - MOST_BUCKETS + 1
         return replace(self, buckets=tuple((key, counts[key]) for key in sorted(counts) if key >= oldest))
 
-    def total(self, now: datetime) -> int:
-        """Give the requests of the window that ends now, its first instant included; never too few."""
-        oldest = self._index(now - self.length)
+    def total(self, now: datetime, *, over: timedelta | None = None) -> int:
+        """Give the requests of the window that ends now, its first instant included; never too few.
+
+        ``over`` asks about the last part of the window, not longer than itself.
+        """
+        oldest = self._index(now - (self.length if over is None else over))
         return sum(count for index, count in self.buckets if index >= oldest)
 
-    def full(self, now: datetime) -> bool:
-        """Tell whether a whole window was watched, so that its total says something about it."""
-        return self.since is not None and now - self.since >= self.length
+    def full(self, now: datetime, *, over: timedelta | None = None) -> bool:
+        """Tell whether a whole window (or its last part, ``over``) was watched, so that its total says something."""
+        return self.since is not None and now - self.since >= (self.length if over is None else over)
 
     def _index(self, at: datetime) -> int:
         return (at - _EPOCH) // self.width

@@ -1,0 +1,151 @@
+"""The `prometheus` trigger: idle below its threshold, busy from it on, unknown whenever there is doubt."""
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from consumer.core.answers import Answer, Unknown, UnknownCause, Yes
+from consumer.core.policy import Trigger
+from consumer.core.readings import Question
+from consumer.ports import Scaler
+from consumer.scalers.contract import Assignment, Defaults, Faults, Measure
+from consumer.scalers.metadata import FaultyTriggerError, PrometheusTrigger, read
+from consumer.scalers.promql import masked
+from consumer.scalers.verdict import Measured, below, number, reached
+
+_DAY: Final = timedelta(days=1)
+# A series stays visible for 5 minutes after its last sample, so looking that often misses none.
+_LOOKBACK: Final = timedelta(minutes=5)
+
+
+def health_query(uptime_filter: str, cooldown: timedelta) -> str:
+    """Write KubeElasti's question whether Prometheus was up for the whole cooldown."""
+    seconds = math.ceil(cooldown.total_seconds())
+    return f"min_over_time((max(up{{{uptime_filter}}}) or vector(0))[{seconds}s:])"
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """When a masked metric was looked for last, and when it was last there (None: not within a day)."""
+
+    looked: datetime
+    present: datetime | None
+
+
+class _Masked:
+    """One X of an `X or vector(c)`: whether it vanished within the last day."""
+
+    def __init__(self, trigger: PrometheusTrigger, metric: str) -> None:
+        source = trigger.question.source
+        self.metric = metric
+        self.now_there = Question(source, f"count({metric})")
+        # Asked once, when the metric is first found missing; afterwards our own looking tells.
+        self._history = Question(source, f"max_over_time(max(timestamp({metric}))[1d:1m])")
+        self._sight: _Sight | None = None
+
+    async def vanished(self, measure: Measure, now: datetime) -> Unknown | None:
+        """Return why the constant behind `or` must not be believed, if so."""
+        there = number(await measure.ask(self.now_there, now), now)
+        if isinstance(there, Measured):
+            self._sight = _Sight(now, now)
+            return None
+        if there.cause is not UnknownCause.NO_SERIES:
+            return there
+        sight = await self._last_seen(measure, now)
+        if isinstance(sight, Unknown):
+            return sight
+        self._sight = _Sight(now, sight.present)
+        if sight.present is None or now - sight.present > _DAY:
+            return None
+        return Unknown(
+            UnknownCause.METRIC_VANISHED, now, f"{self.metric} had series at {sight.present:%F %TZ}, now none"
+        )
+
+    async def _last_seen(self, measure: Measure, now: datetime) -> _Sight | Unknown:
+        sight = self._sight
+        if sight is not None and timedelta() <= now - sight.looked <= _LOOKBACK:
+            return sight
+        last = number(await measure.ask(self._history, now), now)
+        match last:
+            case Measured():
+                return _Sight(now, now - timedelta(seconds=max(0.0, now.timestamp() - last.value)))
+            case Unknown(cause=UnknownCause.NO_SERIES):
+                return _Sight(now, None)
+            case Unknown():
+                return last
+
+
+class PrometheusScaler:
+    """Judges one trigger; all of its questions travel together."""
+
+    def __init__(self, trigger: PrometheusTrigger, cooldown: timedelta, measure: Measure) -> None:
+        self._trigger = trigger
+        self._measure = measure
+        self._health = Question(trigger.question.source, health_query(trigger.uptime_filter, cooldown))
+        self._masked = tuple(_Masked(trigger, metric) for metric in masked(trigger.question.query))
+
+    async def is_healthy(self, now: datetime) -> Answer:
+        """Yes if Prometheus was up, by its own measurement, for a whole cooldown."""
+        self._announce(now)
+        measured = number(await self._measure.ask(self._health, now), now)
+        if isinstance(measured, Measured) and measured.value > 1:
+            return Unknown(UnknownCause.UNHEALTHY, now, f"up is {measured.value:g}; expected 1")
+        return reached(measured, 1.0, now, "up")
+
+    async def should_scale_to_zero(self, now: datetime) -> Answer:
+        """Yes below the threshold, unless that is a constant in the place of a metric that vanished."""
+        self._announce(now)
+        measured = number(await self._measure.ask(self._trigger.question, now), now)
+        answer = below(measured, self._trigger.threshold, now)
+        if not isinstance(answer, Yes):
+            return answer
+        return await self._vanished(now) or answer
+
+    async def should_scale_from_zero(self, now: datetime) -> Answer:
+        """Yes from the threshold on."""
+        self._announce(now)
+        measured = number(await self._measure.ask(self._trigger.question, now), now)
+        answer = reached(measured, self._trigger.threshold, now)
+        if isinstance(answer, Yes | Unknown):
+            return answer
+        return await self._vanished(now) or answer
+
+    async def close(self) -> None:
+        """Nothing is held: connections belong to the batcher."""
+
+    def _announce(self, now: datetime) -> None:
+        self._measure.expect(self._health, now)
+        self._measure.expect(self._trigger.question, now)
+        for metric in self._masked:
+            self._measure.expect(metric.now_there, now)
+
+    async def _vanished(self, now: datetime) -> Unknown | None:
+        for metric in self._masked:
+            if (unknown := await metric.vanished(self._measure, now)) is not None:
+                return unknown
+        return None
+
+
+class PrometheusType:
+    """The scaler type `prometheus`."""
+
+    def check(self, trigger: Trigger, defaults: Defaults) -> Faults:
+        """Say what is wrong with server, query, threshold, filter and headers."""
+        try:
+            read(trigger, defaults)
+        except FaultyTriggerError as faulty:
+            return faulty.faults
+        return ()
+
+    def create(self, assignment: Assignment) -> Scaler:
+        """Make the scaler; raises FaultyTriggerError for a trigger that does not pass the check."""
+        trigger = read(assignment.trigger, assignment.defaults)
+        return PrometheusScaler(trigger, assignment.cooldown, assignment.measure)
+
+    def window(self, trigger: Trigger) -> timedelta | None:  # noqa: ARG002 - the contract's parameter
+        """Need no requests counted."""
+        return None
+
+
+PROMETHEUS = PrometheusType()

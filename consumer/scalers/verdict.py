@@ -1,0 +1,73 @@
+"""What a reading means against a threshold: Yes, No, or Unknown with its cause; nothing is guessed."""
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+
+from consumer.core.answers import Answer, Evidence, No, Unknown, UnknownCause, Yes
+from consumer.core.readings import Failure, Reading, Shape
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The one number that a reading holds."""
+
+    value: float
+
+
+def number(outcome: Reading | Failure, now: datetime) -> Measured | Unknown:
+    """Return the only value of a reading, or why there is none."""
+    match outcome:
+        case Failure():
+            return Unknown(outcome.cause, now, outcome.detail)
+        case Reading(partial=(warning, *_)):
+            return Unknown(UnknownCause.PARTIAL, now, warning)
+        case Reading(shape=Shape.OTHER):
+            return Unknown(UnknownCause.NOT_NUMERIC, now, "the query gives a range of samples or a text")
+        case Reading(series=()):
+            return Unknown(UnknownCause.NO_SERIES, now, "the query gives no series")
+        case Reading(series=(only,)):
+            return _finite(only.value, now)
+        case Reading():
+            return Unknown(UnknownCause.MANY_SERIES, now, _many(outcome))
+
+
+def below(measured: Measured | Unknown, threshold: float, now: datetime, text: str = "") -> Answer:
+    """Answer whether the value is strictly below the threshold."""
+    if isinstance(measured, Unknown):
+        return measured
+    evidence = Evidence(measured.value, threshold, text)
+    return Yes(evidence, now) if measured.value < threshold else No(evidence, now)
+
+
+def reached(measured: Measured | Unknown, threshold: float, now: datetime, text: str = "") -> Answer:
+    """Answer whether the value is at the threshold or above; the exact threshold counts as reached."""
+    match below(measured, threshold, now, text):
+        case Yes(evidence, at):
+            return No(evidence, at)
+        case No(evidence, at):
+            return Yes(evidence, at)
+        case Unknown() as unknown:
+            return unknown
+
+
+def _finite(text: str | None, now: datetime) -> Measured | Unknown:
+    if text is None:
+        return Unknown(UnknownCause.NOT_NUMERIC, now, "the query gives a histogram")
+    try:
+        value = float(text)
+    except ValueError:
+        return Unknown(UnknownCause.NOT_NUMERIC, now, f"{text[:40]!r} is not a number")
+    if math.isnan(value):
+        return Unknown(UnknownCause.NAN, now, "the query gives NaN, as 0/0 does")
+    if math.isinf(value):
+        return Unknown(UnknownCause.INFINITE, now, f"the query gives {text}")
+    return Measured(value)
+
+
+def _many(reading: Reading) -> str:
+    names = ["{" + ", ".join(f'{name}="{text}"' for name, text in series.labels) + "}" for series in reading.series]
+    shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+    return f"the query gives {len(names)} series ({shown}); aggregate them, for example with sum(…)"
