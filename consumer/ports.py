@@ -115,7 +115,7 @@ class Membership(Protocol):
     async def ends(self, partition: int) -> Mapping[str, int]:
         """The current end offset of each input topic's partition."""
 
-    def positions(self, partition: int) -> Mapping[str, int]:
+    async def positions(self, partition: int) -> Mapping[str, int]:
         """What was returned by `fetch` ends here, in each input topic's partition (control records included)."""
 
     def pause(self, partition: int) -> None:

@@ -1,0 +1,22 @@
+"""The log on Apache Kafka, by aiokafka: membership, fencing transactions, publishing, reading, topics.
+
+What may not enter: aiokafka's types or errors in a signature, a default partitioner (every send names its partition),
+and offsets committed outside a transaction by the worker's group.
+"""
+
+from consumer.adapters.kafka.connection import KafkaConnection
+from consumer.adapters.kafka.membership import KafkaMembership
+from consumer.adapters.kafka.publisher import KafkaPublisher
+from consumer.adapters.kafka.reader import KafkaReader
+from consumer.adapters.kafka.topics import create_topics, verify_topics
+from consumer.adapters.kafka.writer import KafkaWriters
+
+__all__ = [
+    "KafkaConnection",
+    "KafkaMembership",
+    "KafkaPublisher",
+    "KafkaReader",
+    "KafkaWriters",
+    "create_topics",
+    "verify_topics",
+]

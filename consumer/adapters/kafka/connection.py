@@ -1,0 +1,124 @@
+"""How to reach a Kafka, and how its records and errors become ours."""
+
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypedDict
+
+from aiokafka import ConsumerRecord
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from consumer.ports import LogError, Record
+
+
+class ClientOptions(TypedDict, total=False):
+    """What every aiokafka client is given."""
+
+    bootstrap_servers: str
+    client_id: str
+    security_protocol: str
+    sasl_mechanism: str
+    sasl_plain_username: str
+    sasl_plain_password: str
+    ssl_context: ssl.SSLContext
+    request_timeout_ms: int
+    metadata_max_age_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaConnection:
+    """Where Kafka is and who we are there; the password is never shown."""
+
+    bootstrap: str
+    security_protocol: str = "PLAINTEXT"
+    sasl_mechanism: str | None = None
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    key_password: str | None = field(default=None, repr=False)
+    client_id: str = "elasti"
+    session_timeout: timedelta = timedelta(seconds=6)
+    """How long a member may be silent before the others take over; the broker's floor is 6 s by default."""
+    request_timeout: timedelta = timedelta(seconds=10)
+    transaction_timeout: timedelta = timedelta(seconds=10)
+    """How long a killed owner's open transaction can hide its partition, unless a successor ends it before."""
+
+    def options(self) -> ClientOptions:
+        """Return what every client is given; raises LogError when the TLS files can not be read."""
+        options = ClientOptions(
+            bootstrap_servers=self.bootstrap,
+            client_id=self.client_id,
+            security_protocol=self.security_protocol,
+            request_timeout_ms=milliseconds(self.request_timeout),
+            # A broker that went away is noticed by errors; this is for what is only noticed by asking.
+            metadata_max_age_ms=60_000,
+        )
+        if "SSL" in self.security_protocol:
+            options["ssl_context"] = self._tls()
+        if self.security_protocol.startswith("SASL"):
+            options["sasl_mechanism"] = self.sasl_mechanism or "PLAIN"
+            options["sasl_plain_username"] = self.username or ""
+            options["sasl_plain_password"] = self.password or ""
+        return options
+
+    def _tls(self) -> ssl.SSLContext:
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file)
+            if self.cert_file is not None:
+                context.load_cert_chain(self.cert_file, self.key_file, self.key_password)
+        except (OSError, ssl.SSLError) as error:
+            files = ", ".join(str(file) for file in (self.ca_file, self.cert_file, self.key_file) if file)
+            raise LogError(
+                f"Kafka TLS: {files} can not be used ({error}); give PEM files that belong together"
+            ) from error
+        return context
+
+    def failed(self, what: str, error: Exception) -> LogError:
+        """Say what could not be done, why, and what to look at."""
+        cause = str(error) or type(error).__name__
+        return LogError(f"Kafka at {self.bootstrap}: {what} failed ({cause}); see that it runs and can be reached")
+
+
+def milliseconds(length: timedelta) -> int:
+    """Return a span in Kafka's unit."""
+    return length // timedelta(milliseconds=1)
+
+
+def moment(timestamp: int) -> datetime:
+    """Return an append time."""
+    return datetime.fromtimestamp(timestamp / 1000, UTC)
+
+
+def records_of(found: Sequence[ConsumerRecord]) -> list[Record]:
+    """Turn aiokafka's records into ours."""
+    return [
+        Record(
+            record.topic,
+            record.partition,
+            record.offset,
+            record.key,
+            record.value,
+            moment(record.timestamp),
+            record.headers,
+        )
+        for record in found
+    ]
+
+
+@asynccontextmanager
+async def admin(connection: KafkaConnection) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Open an admin client; whatever Kafka says against it becomes a LogError."""
+    client = AIOKafkaAdminClient(**connection.options())
+    try:
+        await client.start()
+        yield client
+    except (KafkaError, OSError) as error:
+        raise connection.failed("an administrative request", error) from error
+    finally:
+        await client.close()

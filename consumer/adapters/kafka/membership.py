@@ -1,0 +1,222 @@
+"""One member of a consumer group on Kafka: eager rebalances that nobody can sleep through."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import IllegalStateError, KafkaError
+
+from consumer.adapters.kafka.connection import KafkaConnection, milliseconds, records_of
+from consumer.adapters.kafka.topics import rival_groups, same_partitions
+from consumer.ports import LogError, LogSetupError, Ownership, Record, Subscription
+
+# A member is waited for that long at a rebalance while it finishes; its heartbeats keep it a member meanwhile.
+_REBALANCE_MS = 30_000
+# A fetch that is under way keeps newly resumed partitions waiting, since a node answers one at a time.
+_FETCH_WAIT_MS = 100
+_PER_PARTITION = 1_048_576
+
+
+class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
+    """One dynamic member; static ones are missed only after their session time-out, polite stops included."""
+
+    def __init__(self, connection: KafkaConnection, subscription: Subscription) -> None:
+        self._connection = connection
+        self._subscription = subscription
+        self._consumer: AIOKafkaConsumer | None = None
+        self._ownership: Ownership | None = None
+        self._owned: frozenset[int] = frozenset()
+        self._resumed: set[int] = set()
+        self._partitions = 0
+        self._trouble: LogError | None = None
+
+    @property
+    def partitions(self) -> int:
+        """The number of partitions of every keyed topic."""
+        return self._partitions
+
+    async def start(self, ownership: Ownership) -> None:
+        """Check the topics and the other groups, then join."""
+        await self._check()
+        await self._refuse_rivals()
+        self._ownership = ownership
+        self._trouble = None
+        consumer = self._consumer = AIOKafkaConsumer(
+            **self._connection.options(),
+            group_id=self._subscription.group,
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+            isolation_level="read_committed" if self._subscription.committed_only else "read_uncommitted",
+            partition_assignment_strategy=(RangePartitionAssignor,),
+            session_timeout_ms=milliseconds(self._connection.session_timeout),
+            heartbeat_interval_ms=milliseconds(self._connection.session_timeout) // 4,
+            rebalance_timeout_ms=_REBALANCE_MS,
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
+            max_partition_fetch_bytes=_PER_PARTITION,
+        )
+        consumer.subscribe(list(self._subscription.inputs), listener=self)
+        try:
+            await consumer.start()
+        except (KafkaError, OSError) as error:
+            await self.stop()
+            raise self._connection.failed(f"joining group {self._subscription.group}", error) from error
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002 - all of ours, always
+        """Give everything up before the group goes on; the protocol is eager."""
+        await self._give_up()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Pause what is new at once, since fetching goes on while this runs, and hand it over."""
+        tps = list(assigned)
+        self._running().pause(*tps)
+        self._owned = frozenset(tp.partition for tp in tps)
+        if not self._owned or self._ownership is None:
+            return
+        try:
+            await self._check()
+            self._must_be_together(tps)
+            await self._ownership.gained(self._owned)
+        except Exception as error:  # noqa: BLE001 - aiokafka swallows it, so the next fetch must say it
+            self._trouble = (
+                error if isinstance(error, LogError) else LogError(f"taking partitions over failed: {error!r}")
+            )
+
+    async def _give_up(self) -> None:
+        lost, self._owned = self._owned, frozenset()
+        self._resumed.clear()
+        if not lost or self._ownership is None:
+            return
+        try:
+            await self._ownership.lost(lost)
+        except Exception as error:  # noqa: BLE001 - aiokafka swallows it, so the next fetch must say it
+            self._trouble = (
+                error if isinstance(error, LogError) else LogError(f"giving partitions up failed: {error!r}")
+            )
+
+    async def fetch(self, limit: int, wait: timedelta) -> Sequence[Record]:
+        """Return records of resumed partitions."""
+        consumer = self._running()
+        try:
+            found = await consumer.getmany(timeout_ms=milliseconds(wait), max_records=limit)
+        except (KafkaError, OSError) as error:
+            raise self._connection.failed("fetching", error) from error
+        if self._trouble is not None:
+            raise self._trouble
+        return [
+            record for tp, records in found.items() if tp.partition in self._resumed for record in records_of(records)
+        ]
+
+    async def seek_to_committed(self, partition: int) -> Mapping[str, int]:
+        """Go to the committed offsets, or to the beginning: what was fetched before the gate is worthless."""
+        consumer = self._running()
+        tps = self._of(partition)
+        try:
+            # aiokafka remembers what was committed at the assignment, before we fenced the previous owner.
+            committed = await self._committed(tps)
+            missing = [tp for tp in tps if committed.get(tp) is None]
+            first = await consumer.beginning_offsets(missing) if missing else {}
+            positions = {tp: first[tp] if tp in first else committed[tp] for tp in tps}
+            for tp, offset in positions.items():
+                consumer.seek(tp, offset)
+        except (KafkaError, OSError, IllegalStateError) as error:
+            raise self._connection.failed(f"finding the committed offsets of partition {partition}", error) from error
+        return {tp.topic: offset for tp, offset in positions.items()}
+
+    async def _committed(self, tps: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        consumer = self._running()
+        committed = {}
+        for tp in tps:
+            offset = await consumer.committed(tp)
+            if offset is not None:
+                committed[tp] = offset
+        return committed
+
+    async def ends(self, partition: int) -> Mapping[str, int]:
+        """The end of each input now."""
+        tps = self._of(partition)
+        try:
+            found = await self._running().end_offsets(tps)
+        except (KafkaError, OSError) as error:
+            raise self._connection.failed(f"asking for the ends of partition {partition}", error) from error
+        return {tp.topic: found[tp] for tp in tps}
+
+    async def positions(self, partition: int) -> Mapping[str, int]:
+        """How far `fetch` came in each input."""
+        consumer = self._running()
+        try:
+            # Nothing waits here after a seek: together these are one look at one moment.
+            return {tp.topic: await consumer.position(tp) for tp in self._of(partition)}
+        except (KafkaError, IllegalStateError) as error:
+            raise self._connection.failed(f"asking for the positions of partition {partition}", error) from error
+
+    def pause(self, partition: int) -> None:
+        """Fetch nothing of it."""
+        self._resumed.discard(partition)
+        if partition in self._owned:
+            self._running().pause(*self._of(partition))
+
+    def resume(self, partition: int) -> None:
+        """Fetch it again."""
+        self._running().resume(*self._of(partition))
+        self._resumed.add(partition)
+
+    async def commit(self, offsets: Mapping[tuple[str, int], int]) -> None:
+        """Commit outside a transaction."""
+        try:
+            await self._running().commit({TopicPartition(*place): offset for place, offset in offsets.items()})
+        except (KafkaError, OSError, IllegalStateError) as error:
+            raise self._connection.failed("committing offsets", error) from error
+
+    async def stop(self) -> None:
+        """Finish what is owned, then leave at once."""
+        await self._give_up()
+        consumer, self._consumer = self._consumer, None
+        self._ownership = None
+        if consumer is None:
+            return
+        try:
+            await consumer.stop()
+        except (KafkaError, OSError) as error:
+            raise self._connection.failed("leaving the group", error) from error
+
+    def _of(self, partition: int) -> list[TopicPartition]:
+        if partition not in self._owned:
+            raise LogError(f"partition {partition} of group {self._subscription.group} is not ours any more")
+        return [TopicPartition(topic, partition) for topic in self._subscription.inputs]
+
+    def _running(self) -> AIOKafkaConsumer:
+        if self._consumer is None:
+            raise LogError(f"group {self._subscription.group}: not a member; start first")
+        return self._consumer
+
+    async def _check(self) -> None:
+        self._partitions = await same_partitions(
+            self._connection, (*self._subscription.inputs, *self._subscription.keyed)
+        )
+
+    def _must_be_together(self, assigned: Sequence[TopicPartition]) -> None:
+        """A member with another subscription in the group would tear a partition's topics apart."""
+        wanted = {TopicPartition(topic, partition) for partition in self._owned for topic in self._subscription.inputs}
+        if wanted != set(assigned):
+            raise LogSetupError(
+                f"group {self._subscription.group}: a member reads other topics, so that partitions were torn apart; "
+                "stop all members of this group that are not of this version and settings"
+            )
+
+    async def _refuse_rivals(self) -> None:
+        if self._subscription.rivals is None:
+            return
+        found = await rival_groups(self._connection, self._subscription.rivals, self._subscription.group)
+        if found:
+            raise LogSetupError(
+                f"group {', '.join(found)} reads other topics than {self._subscription.group} and still has members; "
+                "stop all of them first"
+            )
+
+
+def _told(what: str, error: Exception) -> LogError:
+    return error if isinstance(error, LogError) else LogError(f"{what} failed: {error!r}")

@@ -1,0 +1,66 @@
+"""Committed reads of one partition outside of any group: restores, dashboards, whoever follows a topic."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError
+
+from consumer.adapters.kafka.connection import KafkaConnection, records_of
+from consumer.ports import Record
+
+_BATCH = 2_000
+_WAIT_MS = 1_000
+# A restore reads whole partitions: larger chunks mean fewer round trips.
+_PER_PARTITION = 8 * 1_048_576
+
+
+class KafkaReader:
+    """Opens a consumer of its own for each reading; committed records only."""
+
+    def __init__(self, connection: KafkaConnection) -> None:
+        self._connection = connection
+
+    async def read_to_end(self, topic: str, partition: int) -> AsyncIterator[Sequence[Record]]:
+        """Yield everything up to the end as it was at the call.
+
+        The end of committed reads lies before the first open transaction: who fences first reads all there is.
+        """
+        tp = TopicPartition(topic, partition)
+        async with self._consumer(tp) as consumer:
+            end = (await consumer.end_offsets([tp]))[tp]
+            first = (await consumer.beginning_offsets([tp]))[tp]
+            consumer.seek(tp, first)
+            # Positions count control records too, so that an aborted transaction at the end is not waited for.
+            while await consumer.position(tp) < end:
+                found = await consumer.getmany(tp, timeout_ms=_WAIT_MS, max_records=_BATCH)
+                if records := [record for record in records_of(found.get(tp, ())) if record.offset < end]:
+                    yield records
+
+    async def follow(self, topic: str, partition: int, offset: int | None = None) -> AsyncIterator[Sequence[Record]]:
+        """Yield from `offset` (None: the end) on, for ever."""
+        tp = TopicPartition(topic, partition)
+        async with self._consumer(tp) as consumer:
+            consumer.seek(tp, (await consumer.end_offsets([tp]))[tp] if offset is None else offset)
+            while True:
+                found = await consumer.getmany(tp, timeout_ms=_WAIT_MS, max_records=_BATCH)
+                if records := records_of(found.get(tp, ())):
+                    yield records
+
+    @asynccontextmanager
+    async def _consumer(self, tp: TopicPartition) -> AsyncIterator[AIOKafkaConsumer]:
+        consumer = AIOKafkaConsumer(
+            **self._connection.options(),
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+            max_partition_fetch_bytes=_PER_PARTITION,
+        )
+        consumer.assign([tp])
+        try:
+            await consumer.start()
+            yield consumer
+        except (KafkaError, OSError, IllegalStateError) as error:
+            raise self._connection.failed(f"reading {tp.topic}/{tp.partition}", error) from error
+        finally:
+            await consumer.stop()

@@ -1,0 +1,112 @@
+"""Creates the topics of an installation and says which of them are not as they should be."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from consumer.adapters.kafka.connection import KafkaConnection, admin
+from consumer.ports import LogError, LogSetupError
+from schemas.topics import TOPICS
+
+_OK = 0
+_EXISTS = 36
+
+
+async def create_topics(
+    connection: KafkaConnection, prefix: str, *, partitions: int, replication: int
+) -> Sequence[str]:
+    """Create what is missing and return its names; raises LogError for what the broker refuses."""
+    async with admin(connection) as client:
+        known = await partition_counts(client, [spec.topic.under(prefix) for spec in TOPICS])
+        missing = [spec for spec in TOPICS if spec.topic.under(prefix) not in known]
+        if not missing:
+            return []
+        answer = await client.create_topics(
+            [
+                NewTopic(
+                    spec.topic.under(prefix),
+                    num_partitions=spec.partitions(partitions),
+                    replication_factor=replication,
+                    topic_configs=dict(spec.config()),
+                )
+                for spec in missing
+            ]
+        )
+    refused = [
+        f"{name}: {text or f'error {code}'}" for name, code, text in answer.topic_errors if code not in {_OK, _EXISTS}
+    ]
+    if refused:
+        raise LogError(f"Kafka at {connection.bootstrap} did not create {'; '.join(refused)}")
+    return [spec.topic.under(prefix) for spec in missing]
+
+
+async def verify_topics(connection: KafkaConnection, prefix: str) -> Sequence[str]:
+    """Return one sentence for each topic or setting that is not as it should be; empty when all is well."""
+    async with admin(connection) as client:
+        names = [spec.topic.under(prefix) for spec in TOPICS]
+        counts = await partition_counts(client, names)
+        settings = await _settings(client, list(counts))
+    problems = [f"topic {name} does not exist; run `elasti topics create`" for name in names if name not in counts]
+    problems += uneven(
+        {spec.topic.under(prefix): counts.get(spec.topic.under(prefix)) for spec in TOPICS if spec.keyed}
+    )
+    for spec in TOPICS:
+        name = spec.topic.under(prefix)
+        if name not in counts:
+            continue
+        if not spec.keyed and counts[name] != 1:
+            problems.append(f"topic {name} has {counts[name]} partitions; it must have one")
+        problems += [
+            f"topic {name}: {key} is {settings[name].get(key)}, it should be {value}; change it with kafka-configs"
+            for key, value in spec.config().items()
+            if settings[name].get(key) != value
+        ]
+    return problems
+
+
+def uneven(counts: Mapping[str, int | None]) -> list[str]:
+    """Say so when topics that must have the same number of partitions have not."""
+    known = {name: count for name, count in counts.items() if count is not None}
+    if len(set(known.values())) <= 1:
+        return []
+    said = ", ".join(f"{name} has {count}" for name, count in known.items())
+    return [f"keyed topics must have the same number of partitions, but {said}; create them anew with one number"]
+
+
+async def same_partitions(connection: KafkaConnection, topics: Sequence[str]) -> int:
+    """Return the one number of partitions of these topics; raises LogSetupError when there is no such number."""
+    async with admin(connection) as client:
+        counts = await partition_counts(client, topics)
+    problems = [f"topic {name} does not exist; run `elasti topics create`" for name in topics if name not in counts]
+    problems += uneven(counts)
+    if problems:
+        raise LogSetupError(f"Kafka at {connection.bootstrap}: {'; '.join(problems)}")
+    return counts[topics[0]]
+
+
+async def partition_counts(client: AIOKafkaAdminClient, topics: Iterable[str]) -> dict[str, int]:
+    """Return the number of partitions of those that exist."""
+    found: list[dict[str, Any]] = await client.describe_topics(list(topics))
+    return {topic["topic"]: len(topic["partitions"]) for topic in found if topic["error_code"] == _OK}
+
+
+async def _settings(client: AIOKafkaAdminClient, topics: Sequence[str]) -> dict[str, dict[str, str]]:
+    if not topics:
+        return {}
+    answers = await client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in topics])
+    return {
+        resource[3]: {entry[0]: entry[1] for entry in resource[4]}
+        for answer in answers
+        for resource in answer.resources
+    }
+
+
+async def rival_groups(connection: KafkaConnection, rivals: str, own: str) -> list[str]:
+    """Return the groups whose name begins with `rivals`, except our own, that have members."""
+    async with admin(connection) as client:
+        listed = await client.list_consumer_groups()
+        names = [entry[0] for entry in listed if entry[0].startswith(rivals) and entry[0] != own]
+        described = await client.describe_consumer_groups(names) if names else []
+    return [group[1] for answer in described for group in answer.groups if group[5]]

@@ -1,0 +1,114 @@
+"""The transactional writers on Kafka: one per partition, and whoever opens one fences all before it."""
+
+import asyncio
+from collections.abc import Sequence
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
+from aiokafka.structs import RecordMetadata
+
+from consumer.adapters.kafka.connection import KafkaConnection, milliseconds, moment
+from consumer.ports import FencedError, LogError, Output, Placed, Transaction
+from schemas.topics import MAX_MESSAGE_BYTES
+
+
+class KafkaWriters:
+    """Opens the transactional writers of one group's partitions."""
+
+    def __init__(self, connection: KafkaConnection, group: str) -> None:
+        self._connection = connection
+        self._group = group
+
+    async def open(self, partition: int) -> "KafkaWriter":
+        """Start a producer with the partition's transactional id: that fences, and aborts what was left open."""
+        name = f"{self._group}-{partition}"
+        producer = AIOKafkaProducer(
+            **self._connection.options(),
+            transactional_id=name,
+            transaction_timeout_ms=milliseconds(self._connection.transaction_timeout),
+            enable_idempotence=True,
+            acks="all",
+            max_request_size=MAX_MESSAGE_BYTES,
+            max_batch_size=MAX_MESSAGE_BYTES,
+        )
+        try:
+            await producer.start()
+        except (KafkaError, OSError) as error:
+            await producer.stop()
+            raise self._connection.failed(f"opening the writer {name}", error) from error
+        except BaseException:
+            await producer.stop()
+            raise
+        return KafkaWriter(self._connection, self._group, producer)
+
+
+class KafkaWriter:
+    """One opening of a partition's writer; after any failure it writes nothing more."""
+
+    def __init__(self, connection: KafkaConnection, group: str, producer: AIOKafkaProducer) -> None:
+        self._connection = connection
+        self._group = group
+        self._producer = producer
+        manager = producer._txn_manager  # noqa: SLF001 - aiokafka has no public name for the id it was given
+        self._identity = f"{manager.producer_id}-{manager.producer_epoch}"
+        self._broken = False
+
+    @property
+    def identity(self) -> str:
+        """Producer id and epoch."""
+        return self._identity
+
+    async def commit(self, transaction: Transaction) -> tuple[Placed, ...]:
+        """Write all in one transaction; it is open no longer than this takes."""
+        if self._broken:
+            raise LogError(f"writer {self._identity} failed before; open a new one")
+        # Until the end is known: a cancelled commit is one of unknown outcome.
+        self._broken = True
+        try:
+            placed = await self._write(transaction)
+        except (ProducerFenced, InvalidProducerEpoch) as error:
+            raise FencedError(f"writer {self._identity} of {self._group} was fenced by a newer owner") from error
+        except (KafkaError, OSError, AssertionError) as error:
+            raise self._connection.failed(f"a transaction of writer {self._identity}", error) from error
+        self._broken = False
+        return placed
+
+    async def _write(self, transaction: Transaction) -> tuple[Placed, ...]:
+        await self._producer.begin_transaction()
+        sent = [await self._send(output) for output in transaction.outputs]
+        if transaction.offsets:
+            offsets = {TopicPartition(*place): offset for place, offset in transaction.offsets.items()}
+            await self._producer.send_offsets_to_transaction(offsets, self._group)
+        # All acknowledged first: the first failure is the one worth telling, and a commit would hide it.
+        acknowledged = await asyncio.gather(*sent, return_exceptions=True)
+        placed = _placed(acknowledged)
+        await self._producer.commit_transaction()
+        return placed
+
+    async def _send(self, output: Output) -> "asyncio.Future[RecordMetadata]":
+        future: asyncio.Future[RecordMetadata] = await self._producer.send(
+            output.topic,
+            value=output.value,
+            key=output.key,
+            partition=output.partition,
+            headers=list(output.headers),
+        )
+        return future
+
+    async def close(self) -> None:
+        """End the producer; a transaction that is still open is left to the next opening, which aborts it."""
+        self._broken = True
+        try:
+            await self._producer.stop()
+        except (KafkaError, OSError):
+            # It was fenced or cut off: there is nothing left to give up.
+            return
+
+
+def _placed(acknowledged: Sequence[RecordMetadata | BaseException]) -> tuple[Placed, ...]:
+    placed = []
+    for answer in acknowledged:
+        if isinstance(answer, BaseException):
+            raise answer
+        placed.append(Placed(answer.topic, answer.partition, answer.offset, moment(answer.timestamp)))
+    return tuple(placed)

@@ -1,0 +1,148 @@
+"""A real Kafka keeps the promises of the log's ports, the very ones that the memory twin is tested by."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from aiokafka.admin import NewTopic
+
+from consumer.adapters.embedded_kafka import EmbeddedKafka
+from consumer.adapters.kafka import (
+    KafkaConnection,
+    KafkaMembership,
+    KafkaPublisher,
+    KafkaReader,
+    KafkaWriters,
+    create_topics,
+    verify_topics,
+)
+from consumer.adapters.kafka.connection import admin
+from consumer.ports import LogError, LogReader, Membership, Publisher, Subscription, Writers
+from schemas.topics import TOPICS, Topic
+from tests.contracts.log import (
+    Bed,
+    LogReaderContract,
+    MembershipContract,
+    Owner,
+    PublisherContract,
+    WritersContract,
+    line,
+)
+
+
+class KafkaBed:
+    """Clients of a real broker; the publishers are closed at the end of the test."""
+
+    def __init__(self, kafka: EmbeddedKafka) -> None:
+        self.connection = KafkaConnection(kafka.bootstrap)
+        self._publishers: list[KafkaPublisher] = []
+
+    async def create(self, topic: str, partitions: int) -> None:
+        async with admin(self.connection) as client:
+            await client.create_topics(
+                [NewTopic(topic, partitions, 1, topic_configs={"message.timestamp.type": "LogAppendTime"})]
+            )
+
+    def membership(self, subscription: Subscription) -> Membership:
+        return KafkaMembership(self.connection, subscription)
+
+    def writers(self, group: str) -> Writers:
+        return KafkaWriters(self.connection, group)
+
+    def publisher(self) -> Publisher:
+        publisher = KafkaPublisher(self.connection)
+        self._publishers.append(publisher)
+        return publisher
+
+    def reader(self) -> LogReader:
+        return KafkaReader(self.connection)
+
+    async def close(self) -> None:
+        for publisher in self._publishers:
+            await publisher.close()
+
+
+@pytest.fixture
+async def bed(kafka: EmbeddedKafka) -> AsyncIterator[Bed]:
+    bed = KafkaBed(kafka)
+    yield bed
+    await bed.close()
+
+
+class TestKafkaMembership(MembershipContract):
+    @pytest.fixture
+    async def bed(self, kafka: EmbeddedKafka) -> AsyncIterator[Bed]:
+        bed = KafkaBed(kafka)
+        yield bed
+        await bed.close()
+
+
+class TestKafkaWriters(WritersContract):
+    @pytest.fixture
+    async def bed(self, kafka: EmbeddedKafka) -> AsyncIterator[Bed]:
+        bed = KafkaBed(kafka)
+        yield bed
+        await bed.close()
+
+
+class TestKafkaPublisher(PublisherContract):
+    @pytest.fixture
+    async def bed(self, kafka: EmbeddedKafka) -> AsyncIterator[Bed]:
+        bed = KafkaBed(kafka)
+        yield bed
+        await bed.close()
+
+
+class TestKafkaReader(LogReaderContract):
+    @pytest.fixture
+    async def bed(self, kafka: EmbeddedKafka) -> AsyncIterator[Bed]:
+        bed = KafkaBed(kafka)
+        yield bed
+        await bed.close()
+
+
+async def test_topics_are_created_once_and_found_as_they_should_be(kafka: EmbeddedKafka, prefix: str) -> None:
+    connection = KafkaConnection(kafka.bootstrap)
+    missing = await verify_topics(connection, prefix)
+    assert len(missing) == len(TOPICS)
+    created = await create_topics(connection, prefix, partitions=3, replication=1)
+    assert set(created) == {spec.topic.under(prefix) for spec in TOPICS}
+    assert await create_topics(connection, prefix, partitions=3, replication=1) == []
+    assert await verify_topics(connection, prefix) == []
+
+
+async def test_a_topic_that_is_not_as_it_should_be_is_named(kafka: EmbeddedKafka, prefix: str) -> None:
+    connection = KafkaConnection(kafka.bootstrap)
+    hosts, control = Topic.HOSTS.under(prefix), Topic.CONTROL.under(prefix)
+    async with admin(connection) as client:
+        await client.create_topics([NewTopic(hosts, 2, 1), NewTopic(control, 2, 1)])
+    await create_topics(connection, prefix, partitions=3, replication=1)
+    problems = await verify_topics(connection, prefix)
+    assert any(f"{hosts} has 2" in problem for problem in problems)
+    assert f"topic {control} has 2 partitions; it must have one" in problems
+    assert any(f"topic {hosts}: message.timestamp.type is CreateTime" in problem for problem in problems)
+
+
+async def test_a_broker_that_refuses_topics_says_why(kafka: EmbeddedKafka, prefix: str) -> None:
+    with pytest.raises(LogError, match="replication"):
+        await create_topics(KafkaConnection(kafka.bootstrap), prefix, partitions=1, replication=3)
+
+
+async def test_who_can_not_be_reached_is_named() -> None:
+    nowhere = KafkaConnection("127.0.0.1:1")
+    with pytest.raises(LogError, match="127.0.0.1:1"):
+        await KafkaMembership(nowhere, Subscription("g", ("t",))).start(Owner())
+    with pytest.raises(LogError, match="127.0.0.1:1"):
+        await KafkaWriters(nowhere, "g").open(0)
+    with pytest.raises(LogError, match="127.0.0.1:1"):
+        await KafkaPublisher(nowhere).publish(line("t", "x"))
+    with pytest.raises(LogError, match="127.0.0.1:1"):
+        async for _ in KafkaReader(nowhere).read_to_end("t", 0):
+            pass
+
+
+async def test_tls_files_that_can_not_be_read_are_named(prefix: str) -> None:
+    from pathlib import Path
+
+    connection = KafkaConnection("127.0.0.1:1", "SSL", ca_file=Path(f"/nowhere/{prefix}ca.pem"))
+    with pytest.raises(LogError, match="ca.pem"):
+        connection.options()
