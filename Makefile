@@ -6,6 +6,9 @@
 # The first Python that the project supports; `make PYTHON=/path/to/python …` chooses another one.
 FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c "$(FITS)" 2>/dev/null && echo $$p && break; done)
+# What has no wheel is built with the locked setuptools, so that nothing is fetched that is not locked.
+PIP := .venv/bin/pip install -q --disable-pip-version-check --use-pep517 --no-build-isolation --require-hashes
+PIP_OURS := .venv/bin/pip install -q --disable-pip-version-check --no-build-isolation --no-deps
 LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links
 
 help: ## this list
@@ -38,5 +41,5 @@ lock: ## write requirements/ anew from pyproject.toml (needs uv)
 
 .venv/.ready: pyproject.toml requirements/build.txt requirements/dev.txt
 	@"$(PYTHON)" -c "$(FITS)" 2>/dev/null || { echo "elasti needs Python 3.11, 3.12 or 3.13 and found $(or $(PYTHON),none); install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }
-	"$(PYTHON)" -m venv --clear .venv && .venv/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/build.txt -r requirements/dev.txt
-	.venv/bin/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e . && touch $@
+	"$(PYTHON)" -m venv --clear .venv && $(PIP) -r requirements/build.txt
+	$(PIP) -r requirements/dev.txt && $(PIP_OURS) -e . && touch $@
