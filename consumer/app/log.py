@@ -1,0 +1,69 @@
+"""Kafka as the settings describe it: connections, topics, readers and publishers for the command line and the roles."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from consumer.adapters.kafka import KafkaConnection, KafkaPublisher, KafkaReader, create_topics, verify_topics
+from consumer.adapters.kafka.topics import same_partitions
+from consumer.ports import LogReader, Publisher
+from consumer.settings import Settings
+from schemas.topics import TOPICS, Topic
+
+
+def connection_of(settings: Settings, role: str) -> KafkaConnection:
+    """Describe the way to Kafka; `role` is what brokers see of us in their logs."""
+    secret = settings.kafka_sasl_password
+    return KafkaConnection(
+        bootstrap=",".join(settings.kafka_bootstrap),
+        security_protocol=settings.kafka_security_protocol,
+        sasl_mechanism=settings.kafka_sasl_mechanism,
+        username=settings.kafka_sasl_username,
+        password=secret.get_secret_value() if secret else None,
+        ca_file=settings.kafka_tls_ca,
+        cert_file=settings.kafka_tls_cert,
+        key_file=settings.kafka_tls_key,
+        client_id=f"elasti-{role}",
+        session_timeout=settings.kafka_session_timeout,
+        transaction_timeout=settings.kafka_transaction_timeout,
+    )
+
+
+async def create(settings: Settings) -> Sequence[str]:
+    """Create the topics that are missing and return their names; raises LogError."""
+    return await create_topics(
+        connection_of(settings, "cli"),
+        settings.topic_prefix,
+        partitions=settings.partitions,
+        replication=settings.replication_factor,
+    )
+
+
+async def verify(settings: Settings) -> Sequence[str]:
+    """Return a sentence for everything about the topics that is not as it should be; raises LogError."""
+    return await verify_topics(connection_of(settings, "cli"), settings.topic_prefix)
+
+
+async def partitions_of(settings: Settings) -> int:
+    """Return the one number of partitions of all keyed topics; raises LogSetupError when there is none."""
+    keyed = [spec.topic.under(settings.topic_prefix) for spec in TOPICS if spec.keyed]
+    return await same_partitions(connection_of(settings, "cli"), keyed)
+
+
+async def partitions_of_topic(settings: Settings, topic: Topic) -> int:
+    """Return the number of partitions of one topic; raises LogSetupError when it does not exist."""
+    return await same_partitions(connection_of(settings, "cli"), [topic.under(settings.topic_prefix)])
+
+
+def reader(settings: Settings) -> LogReader:
+    """Read topics outside of any group."""
+    return KafkaReader(connection_of(settings, "cli"))
+
+
+@asynccontextmanager
+async def publisher(settings: Settings) -> AsyncIterator[Publisher]:
+    """Write single records, acknowledged one by one."""
+    open_publisher = KafkaPublisher(connection_of(settings, "cli"))
+    try:
+        yield open_publisher
+    finally:
+        await open_publisher.close()
