@@ -62,6 +62,13 @@ class Mode(StrEnum):
     OBSERVE = "observe"
 
 
+def strictest(one: Mode, other: Mode) -> Mode:
+    """Of two modes the one that carries out less."""
+    if one is other or other is Mode.FULL:
+        return one
+    return other if one is Mode.FULL else Mode.OBSERVE
+
+
 class Direction(StrEnum):
     """What a command asks of the handler."""
 

@@ -1,0 +1,95 @@
+"""What was asked of the handler already, and when it has to be asked again."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from consumer.core.policy import PauseKind, Policy, WakeReplicas
+from consumer.core.service import Direction, Phase
+from consumer.core.state import Ask, ServiceState, Wake
+
+FIRST_WAKE_RETRY: Final = timedelta(seconds=5)
+FIRST_SLEEP_RETRY: Final = timedelta(seconds=30)
+LONGEST_RETRY: Final = timedelta(minutes=5)
+# 5 s doubled six times is 320 s, past the longest; the exponent stays small however long a handler is away.
+_MOST_DOUBLINGS: Final = 6
+
+TAKEN: Final = (Phase.ACCEPTED, Phase.UNCHANGED)
+"""The answers after which the target is as it was asked to be."""
+
+
+def backoff(first: timedelta, attempts: int) -> timedelta:
+    """How long to wait after that many attempts: first, twice, four times ..., five minutes at most."""
+    return min(first * (1 << min(attempts - 1, _MOST_DOUBLINGS)), LONGEST_RETRY)
+
+
+def wanted_replicas(policy: Policy, state: ServiceState) -> int:
+    """How many replicas a wake asks for at least, whatever there is now."""
+    if policy.wake_replicas is WakeReplicas.PREVIOUS and state.before_sleep is not None:
+        return max(1, policy.min_replicas, state.before_sleep)
+    return max(1, policy.min_replicas)
+
+
+def at_zero(state: ServiceState) -> bool:
+    """Whether the target was last seen without replicas."""
+    return state.target is not None and state.target.replicas == 0
+
+
+def lost(state: ServiceState) -> bool:
+    """Whether the target is at zero although an up was answered: a result later than that answer shows it."""
+    target, ask = state.target, state.ask
+    if target is None or target.replicas:
+        return False
+    if ask is None or ask.direction is not Direction.UP or ask.answered_at is None:
+        return True
+    return target.at > ask.answered_at or (ask.generation is not None and target.generation > ask.generation)
+
+
+def up_is_asked(state: ServiceState, wanted: int) -> bool:
+    """Whether an up to `wanted` replicas was asked for already, so that asking again would change nothing.
+
+    A failed or unanswered up counts only while its wake is owed, for then rule 3 asks again by itself.
+    """
+    ask, wake = state.ask, state.wake
+    if ask is None or ask.direction is not Direction.UP or ask.replicas < wanted:
+        return False
+    if wake is not None and wake.asked:
+        return ask.answer is None or not lost(state)
+    return ask.answer in TAKEN and not lost(state)
+
+
+def is_unfinished(state: ServiceState, wake: Wake) -> bool:
+    """Whether an owed wake has to be asked (again): at zero, failed, or without an answer."""
+    if wake.accepted_at is None or wake.failed is not None or lost(state):
+        return True
+    return state.ask is not None and state.ask.direction is Direction.UP and state.ask.answer is None
+
+
+def wake_due(wake: Wake) -> datetime:
+    """When an unfinished wake is asked (again): at once, then 5 s, 10 s, 20 s ... after the last time."""
+    if wake.asked_at is None:
+        return wake.since
+    return wake.asked_at + backoff(FIRST_WAKE_RETRY, max(wake.asked, 1))
+
+
+def sleep_is_asked(ask: Ask | None, direction: Direction, now: datetime) -> bool:
+    """Whether a zero or prepare of that direction is under way, and not due to be asked again."""
+    if ask is None or ask.direction is not direction or ask.answer not in (None, Phase.FAILED):
+        return False
+    return now < ask.at + backoff(FIRST_SLEEP_RETRY, ask.attempts)
+
+
+def due_at(state: ServiceState, policy: Policy | None) -> datetime | None:
+    """When `retry` wants to be called next; None when no wake is owed, or none can be paid."""
+    wake = state.wake
+    if wake is None or policy is None:
+        return None
+    moments = []
+    if is_unfinished(state, wake):
+        moments.append(wake_due(wake))
+    if wake.accepted_at is not None:
+        moments.append(wake.accepted_at + policy.start_timeout)
+    due = min(moments)
+    if policy.pause is None or policy.pause.kind is not PauseKind.ALL:
+        return due
+    # While everything is paused nothing is paid; at the exact end of the pause it is.
+    return None if policy.pause.until is None else max(due, policy.pause.until)

@@ -1,0 +1,87 @@
+"""How a fact changes what is known of a service: requests, hosts, results and policies, each applied once."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import assert_never
+
+from consumer.core.inputs import Event, HostSeen, PolicySeen, RequestSeen, ResultSeen
+from consumer.core.policy import Policy
+from consumer.core.results import fold_result, unasked
+from consumer.core.state import MAX_HOSTS, HostFacts, Mark, ServiceState
+
+
+def observe(state: ServiceState, event: Event, now: datetime) -> ServiceState:
+    """Fold one fact into the state; returns the very same object when the marks say it was applied before."""
+    if isinstance(event, PolicySeen):
+        return _policy(state, event.policy)
+    marks = _marked(state.marks, event)
+    if marks is None:
+        return state
+    match event:
+        case RequestSeen():
+            return _request(state, event, marks, now)
+        case HostSeen():
+            return replace(state, marks=marks, hosts=_hosts(state.hosts, event))
+        case ResultSeen():
+            return fold_result(replace(state, marks=marks), event, now)
+        case _:
+            assert_never(event)
+
+
+def moved(state: ServiceState, policy: Policy) -> bool:
+    """Whether this policy names another target than the one held so far, which has to be released first."""
+    return state.policy_uid is not None and state.target_ref not in (None, policy.target)
+
+
+def _marked(marks: tuple[Mark, ...], event: RequestSeen | HostSeen | ResultSeen) -> tuple[Mark, ...] | None:
+    """Return the marks with this event applied, or None when it is newer in neither offset nor time."""
+    origin, at = event.origin, event.at
+    mark = next((mark for mark in marks if mark.partition == origin.partition and mark.topic == origin.topic), None)
+    if mark is None:
+        return (*marks, Mark(origin.topic, origin.partition, origin.offset, at))
+    if origin.offset > mark.offset:
+        at = max(at, mark.at)
+    elif at <= mark.at:
+        return None
+    # Lower in offset but later in time: the topic was made anew, and its offsets count from there.
+    newest = Mark(origin.topic, origin.partition, origin.offset, at)
+    return tuple(newest if other is mark else other for other in marks)
+
+
+def _request(state: ServiceState, event: RequestSeen, marks: tuple[Mark, ...], now: datetime) -> ServiceState:
+    if event.count < 1:
+        return replace(state, marks=marks)
+    last = state.last_request_at
+    return replace(
+        state,
+        marks=marks,
+        requests=state.requests + event.count,
+        last_request_at=event.at if last is None else max(last, event.at),
+        # A foreign clock that runs ahead must not write into the window's future.
+        window=state.window and state.window.add(event.count, min(event.at, now)),
+    )
+
+
+def _hosts(hosts: tuple[HostFacts, ...], event: HostSeen) -> tuple[HostFacts, ...]:
+    known = next((host for host in hosts if host.incoming == event.incoming), None)
+    if known is not None and known.at > event.at:
+        return hosts
+    others = [host for host in hosts if host is not known]
+    if len(others) >= MAX_HOSTS:
+        others.remove(min(others, key=lambda host: host.at))
+    return (*others, HostFacts(event.incoming, event.allowed, event.at))
+
+
+def _policy(state: ServiceState, policy: Policy) -> ServiceState:
+    """Take a policy as the one in force; a new uid or target starts without asks, but a wake owed stays owed."""
+    another_target = state.target_ref not in (None, policy.target)
+    another_policy = state.policy_uid not in (None, policy.uid)
+    if another_target:
+        state = replace(state, target=None, before_sleep=None)
+    if another_target or another_policy:
+        state = replace(state, ask=None, prepare=None, wake=unasked(state.wake))
+    if state.policy_hash != policy.hash or another_policy:
+        state = replace(state, sleeps=(), contested_since=None)
+    if (state.policy_uid, state.policy_hash, state.target_ref) == (policy.uid, policy.hash, policy.target):
+        return state
+    return replace(state, policy_uid=policy.uid, policy_hash=policy.hash, target_ref=policy.target)

@@ -1,0 +1,188 @@
+"""How a scale result changes what is known: the target, the answer to an ask, debts, and what others did."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from consumer.core.asks import TAKEN
+from consumer.core.inputs import ResultSeen
+from consumer.core.reasons import Code
+from consumer.core.service import OWN_MANAGER, Direction, Phase
+from consumer.core.state import MAX_SLEEPS, Ask, ServiceState, Sleep, TargetFacts, Wake
+
+UNDONE_WITHIN: Final = timedelta(minutes=10)
+"""A sleep that somebody else undid this soon after it counts against the next sleep."""
+
+_ANSWERS: Final = (
+    Phase.ACCEPTED,
+    Phase.UNCHANGED,
+    Phase.SUPERSEDED,
+    Phase.FAILED,
+    Phase.DRAINING,
+    Phase.RELEASED,
+)
+
+
+def fold_result(state: ServiceState, event: ResultSeen, now: datetime) -> ServiceState:
+    """Fold a result; one of another target, or of an older generation of the same uid, changes nothing."""
+    if state.target_ref not in (None, event.target):
+        return state
+    if not event.uid:
+        return _without_target(state, event)
+    if _is_old(state.target, event):
+        return state
+    before = state.target
+    if before is not None and before.uid != event.uid:
+        # A new target of the same name: nothing was asked of it yet, but who waits for a wake still waits.
+        state = replace(state, ask=None, prepare=None, wake=unasked(state.wake))
+        before = None
+    state = replace(
+        state, target_ref=event.target, target=_facts(before, event), prepare=state.prepare if event.replicas else None
+    )
+    state = _answered(state, event)
+    state = _moved_by_others(state, before, event)
+    return _debts(state, event, now)
+
+
+def unasked(wake: Wake | None) -> Wake | None:
+    """Return the same debt as if nothing had been asked for it yet."""
+    return wake and replace(wake, asked=0, asked_at=None, accepted_at=None, generation=None, failed=None)
+
+
+def _is_old(known: TargetFacts | None, event: ResultSeen) -> bool:
+    if known is None:
+        return False
+    if known.uid == event.uid:
+        return event.generation < known.generation
+    # Of two targets of one name the later seen one is the present one.
+    return event.at < known.at
+
+
+def _without_target(state: ServiceState, event: ResultSeen) -> ServiceState:
+    """Fold a result that knows no target: it may answer, and an observation says that the target is gone."""
+    if event.phase is Phase.OBSERVED:
+        return replace(state, target=None, prepare=None)
+    return _answered(state, event)
+
+
+def _facts(before: TargetFacts | None, event: ResultSeen) -> TargetFacts:
+    manager = event.manager
+    if manager is None and before is not None and before.replicas == event.replicas:
+        manager = before.manager
+    return TargetFacts(event.uid, event.generation, event.replicas, event.ready, event.at, manager)
+
+
+def _answered(state: ServiceState, event: ResultSeen) -> ServiceState:
+    """Fold the answer to the last command; what was taken stays taken, whatever a repeated delivery says."""
+    ask = state.ask
+    if ask is None or ask.command_id != event.command_id or event.phase not in _ANSWERS or ask.answer in TAKEN:
+        return state
+    answered = replace(ask, answer=event.phase, answered_at=event.at, generation=event.generation)
+    match ask.direction:
+        case Direction.UP:
+            return _up_answered(replace(state, ask=answered), event)
+        case Direction.ZERO:
+            return _zero_answered(replace(state, ask=answered), event)
+        case Direction.PREPARE:
+            refused = event.phase is Phase.SUPERSEDED
+            return replace(state, ask=answered, prepare=None if refused else state.prepare)
+
+
+def _up_answered(state: ServiceState, event: ResultSeen) -> ServiceState:
+    wake = state.wake
+    if event.phase in TAKEN:
+        return _taken(state, event)
+    if wake is None or event.phase is Phase.RELEASED:
+        return state
+    return replace(state, wake=replace(wake, failed=event.error or event.phase.value))
+
+
+def _taken(state: ServiceState, event: ResultSeen) -> ServiceState:
+    """Note that a wake was accepted: the first time counts for its time-outs, the last generation for `ready`."""
+    sleeps = _ended_by_us(state.sleeps, event)
+    wake = state.wake
+    if wake is None:
+        return replace(state, sleeps=sleeps)
+    first = wake.accepted_at is None
+    return replace(
+        state,
+        sleeps=sleeps,
+        last_wake_at=event.at if first or event.phase is Phase.ACCEPTED else state.last_wake_at,
+        wake=replace(
+            wake,
+            accepted_at=event.at if first else wake.accepted_at,
+            generation=event.generation,
+            failed=None,
+        ),
+    )
+
+
+def _zero_answered(state: ServiceState, event: ResultSeen) -> ServiceState:
+    if event.phase is not Phase.ACCEPTED:
+        return state
+    return replace(state, sleeps=(*state.sleeps, Sleep(event.at))[-MAX_SLEEPS:])
+
+
+def _ended_by_us(sleeps: tuple[Sleep, ...], event: ResultSeen) -> tuple[Sleep, ...]:
+    """A sleep that our own wake ended was undone by nobody else, whoever scales afterwards."""
+    if event.phase is not Phase.ACCEPTED or not sleeps or sleeps[-1].undone_at is not None:
+        return sleeps
+    return (*sleeps[:-1], replace(sleeps[-1], undone_at=event.at))
+
+
+def _moved_by_others(state: ServiceState, before: TargetFacts | None, event: ResultSeen) -> ServiceState:
+    """Note that somebody else brought the replicas back from zero, and whether that undid a sleep of ours."""
+    if before is None or before.replicas or not event.replicas or not _is_foreign(event):
+        return state
+    state = replace(state, foreign_up_at=event.at)
+    if not state.sleeps or state.sleeps[-1].undone_at is not None:
+        return state
+    undone = replace(state.sleeps[-1], undone_at=event.at, manager=event.manager or "unknown")
+    sleeps = (*state.sleeps[:-1], undone)
+    contested = len(sleeps) == MAX_SLEEPS and all(_undone_soon(sleep) for sleep in sleeps)
+    return replace(state, sleeps=sleeps, contested_since=event.at if contested else state.contested_since)
+
+
+def _is_foreign(event: ResultSeen) -> bool:
+    if event.manager is not None:
+        return event.manager != OWN_MANAGER
+    return event.phase is Phase.OBSERVED and not event.direct
+
+
+def _undone_soon(sleep: Sleep) -> bool:
+    if sleep.undone_at is None or sleep.manager is None:
+        return False
+    return sleep.undone_at - sleep.at <= UNDONE_WITHIN
+
+
+def _debts(state: ServiceState, event: ResultSeen, now: datetime) -> ServiceState:
+    """Start a debt that this result shows, or end the one that it shows to be paid."""
+    if event.direct and event.phase in TAKEN:
+        state = _woken_directly(state, event, now)
+    elif _landed_late(state, event):
+        return replace(state, wake=Wake(now, Code.UNFINISHED, event.origin, event.at))
+    if event.ready < 1 or not event.replicas:
+        return state
+    if state.last_wake_at is not None and (state.ready_at is None or state.ready_at < state.last_wake_at):
+        state = replace(state, ready_at=event.at)
+    wake = state.wake
+    if wake is None or wake.generation is None or event.generation < wake.generation:
+        return state
+    return replace(state, wake=None)
+
+
+def _woken_directly(state: ServiceState, event: ResultSeen, now: datetime) -> ServiceState:
+    """A wake without Kafka is a wake like any other from here on: owed until a replica is ready."""
+    triggered_at = event.triggered_at or event.at
+    wake = state.wake or Wake(now, Code.ADOPTED, event.origin, triggered_at)
+    wake = replace(wake, accepted_at=wake.accepted_at or event.at, generation=event.generation, failed=None)
+    return replace(state, wake=wake, last_wake_at=event.at, sleeps=_ended_by_us(state.sleeps, event))
+
+
+def _landed_late(state: ServiceState, event: ResultSeen) -> bool:
+    """Whether this is a zero of ours that took effect after the up that was to overtake it."""
+    ask: Ask | None = state.ask
+    if event.replicas or state.wake is not None or ask is None or ask.direction is not Direction.UP:
+        return False
+    older_command = event.phase is Phase.ACCEPTED and event.command_id not in (None, ask.command_id)
+    return event.manager == OWN_MANAGER or older_command
