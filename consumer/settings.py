@@ -3,11 +3,11 @@
 import os
 import re
 import tomllib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 import yaml
 from pydantic import (
@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from consumer.core.reasons import span
@@ -216,7 +217,7 @@ def load(flags: Mapping[str, object] | None = None) -> Settings:
     try:
         return Settings(**given)  # type: ignore[arg-type]  # what flags hold is checked like any source
     except ValidationError as error:
-        raise SettingsError("\n".join(_fault(fault["loc"], fault["msg"]) for fault in error.errors())) from None
+        raise SettingsError("\n".join(_fault(fault) for fault in error.errors())) from None
 
 
 def environment_name(setting: str) -> str:
@@ -227,6 +228,11 @@ def environment_name(setting: str) -> str:
 def flag_name(setting: str) -> str:
     """Return the flag that sets it."""
     return f"--{setting.replace('_', '-')}"
+
+
+def is_secret(setting: str) -> bool:
+    """Tell whether a setting is never shown, and never a flag: the list of processes shows everybody's flags."""
+    return SecretStr in (annotation := Settings.model_fields[setting].annotation, *get_args(annotation))
 
 
 def polling_interval(text: str) -> tuple[timedelta, str | None]:
@@ -293,7 +299,7 @@ def _flat(content: Mapping[str, object], section: str = "") -> dict[str, object]
 
 
 def _names(setting: str) -> str:
-    return f"{environment_name(setting)} ({flag_name(setting)})"
+    return environment_name(setting) if is_secret(setting) else f"{environment_name(setting)} ({flag_name(setting)})"
 
 
 def _both(one: str, other: str, why: str) -> str:
@@ -304,13 +310,15 @@ def _missing(setting: str, what: str, example: str) -> str:
     return f"{what}: set {environment_name(setting)} or {flag_name(setting)}, for example to {example}"
 
 
-def _fault(place: Sequence[int | str], message: str) -> str:
-    text = message.removeprefix("Value error, ")
-    if not place:
+def _fault(fault: ErrorDetails) -> str:
+    text = fault["msg"].removeprefix("Value error, ")
+    if not fault["loc"]:
         return text
-    name = str(place[0])
+    name = str(fault["loc"][0])
     if name not in Settings.model_fields:
         return f"{name}: there is no such setting; `elasti run --help` lists them"
+    if fault["type"] != "value_error" and not is_secret(name):
+        text = f'{text.replace("Input should be", "must be")}, got "{fault["input"]}"'
     return f"{_names(name)}: {text}"
 
 
