@@ -36,7 +36,7 @@ def decode(model: type[M], raw: bytes | None) -> M | Undecodable:
     try:
         return model.model_validate_json(raw, strict=True)
     except ValidationError as error:
-        return Undecodable(_cause(error), raw)
+        return Undecodable(cause_of(error), raw)
 
 
 def decode_request_count(raw: bytes | None) -> RequestCount | Undecodable:
@@ -64,7 +64,7 @@ def decode_host(raw: bytes | None) -> Host | Undecodable:
     try:
         return Host.model_validate(_fold(parsed, _HOST_KEYS))
     except ValidationError as error:
-        return Undecodable(_cause(error), raw)
+        return Undecodable(cause_of(error), raw)
 
 
 def _request_count(raw: bytes | None) -> RequestCount | Undecodable:
@@ -76,7 +76,7 @@ def _request_count(raw: bytes | None) -> RequestCount | Undecodable:
     try:
         return _REQUEST_COUNT.validate_python(parsed)
     except ValidationError as error:
-        return Undecodable(_cause(error), raw)
+        return Undecodable(cause_of(error), raw)
 
 
 def _object(raw: bytes | None) -> dict[str, object] | Undecodable:
@@ -118,7 +118,7 @@ def _tombstone() -> Undecodable:
     return Undecodable("no value (a tombstone)", None)
 
 
-def _cause(error: ValidationError) -> str:
+def cause_of(error: ValidationError) -> str:
     """Say which field is wrong and how; of several problems the first, with the number of the others."""
     problems = error.errors(include_url=False, include_context=False, include_input=False)
     first = problems[0]

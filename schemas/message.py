@@ -26,7 +26,9 @@ def utc_milliseconds(moment: datetime) -> datetime:
 
 def rfc3339(moment: datetime) -> str:
     """Write a moment the one way all outputs do: UTC, exactly three decimals, `Z`."""
-    return utc_milliseconds(moment).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    # Most moments are in UTC already, and isoformat cuts by itself.
+    utc = moment if moment.tzinfo is UTC else utc_milliseconds(moment)
+    return utc.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 Timestamp = Annotated[

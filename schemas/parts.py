@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, NonNegativeInt
 
 from schemas.message import Part
 
-Fact = str | int | float | bool | None
+Fact = str | int | float | bool
 """One value of a reason's facts."""
 
 

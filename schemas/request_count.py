@@ -8,8 +8,8 @@ from pydantic import ConfigDict, Field, WithJsonSchema
 
 from schemas.message import Label
 
-# What JSON readers in every language take as a whole number.
-MAX_COUNT = 2**53 - 1
+# What an int holds in every language; sums of such counts stay far below 64 bits.
+MAX_COUNT = 2**31 - 1
 
 Count = Annotated[
     int,

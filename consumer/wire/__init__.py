@@ -1,0 +1,6 @@
+"""Between the messages of `schemas` and the values of `core`; no I/O, no decisions, no clock.
+
+`state` reads and writes the records of the state topic (the quick way, since a restore reads one for every service),
+`messages` makes commands and statuses and understands results, hosts and requests, `decision` records a judgement
+with all its inputs and gives them back for a replay, `sentences` says each reason in words.
+"""

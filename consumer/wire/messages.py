@@ -1,0 +1,87 @@
+"""Commands and statuses out of core values, and the core's facts out of results."""
+
+from consumer.core.inputs import RecordCause, ResultSeen
+from consumer.core.outcome import Command
+from consumer.core.policy import Policy
+from consumer.core.service import Direction, Mode, TargetRef
+from consumer.core.service import Phase as CorePhase
+from consumer.core.state import HostFacts, ServiceState
+from consumer.wire.shapes import json_of
+from schemas.parts import KnownTarget
+from schemas.scale_command import ScaleCommand
+from schemas.scale_result import ResultCause, ScaleResult
+from schemas.service_status import Path, ServiceStatus
+
+
+def command_message(command: Command, cluster: str) -> ScaleCommand:
+    """Return the message that asks the handler for this."""
+    return ScaleCommand.model_validate(
+        {
+            **json_of(command),
+            "cluster": cluster,
+            "namespace": command.key.namespace,
+            "service": command.key.name,
+            "policy": {"uid": command.policy_uid, "hash": command.policy_hash},
+        }
+    )
+
+
+def result_seen(result: ScaleResult, origin: RecordCause) -> ResultSeen:
+    """Return what a result tells the core; a target that was not found has no uid and generation 0."""
+    return ResultSeen(
+        phase=CorePhase(result.phase.value),
+        command_id=result.command_id,
+        target=TargetRef(result.target.api_version, result.target.kind, result.target.name),
+        uid=result.target.uid or "",
+        generation=result.target.generation or 0,
+        replicas=result.replicas,
+        ready=result.ready_replicas,
+        at=result.at,
+        origin=origin,
+        direct=result.cause is ResultCause.DIRECT,
+        manager=result.manager,
+        error=result.error.message if result.error else None,
+        retryable=result.error.retryable if result.error else False,
+        triggered_at=result.triggered_at,
+    )
+
+
+def status_message(state: ServiceState, policy: Policy, mode: Mode, cluster: str) -> ServiceStatus | None:
+    """Return the whole present of a service; None before its first decision."""
+    if state.said is None:
+        return None
+    target, asked = state.target, state.ask
+    return ServiceStatus.model_validate(
+        {
+            "cluster": cluster,
+            "namespace": state.key.namespace,
+            "service": state.key.name,
+            "target": KnownTarget(
+                api_version=policy.target.api_version,
+                kind=policy.target.kind,
+                name=policy.target.name,
+                uid=target.uid if target else None,
+                generation=target.generation if target else None,
+            ),
+            "desired": asked.replicas if asked and asked.direction is not Direction.PREPARE else None,
+            "replicas": target.replicas if target else None,
+            "ready_replicas": target.ready if target else None,
+            "path": path_of(state.hosts),
+            "reason": json_of(state.said.reason),
+            "since": state.said.at,
+            "last_request_at": state.last_request_at,
+            "last_wake_at": state.last_wake_at,
+            "mode": mode.value,
+        }
+    )
+
+
+def path_of(hosts: tuple[HostFacts, ...]) -> Path:
+    """Return where requests go by the resolver's last words: unknown when there are none, or they disagree."""
+    match {host.allowed for host in hosts}:
+        case words if words == {True}:
+            return Path.RESOLVER
+        case words if words == {False}:
+            return Path.DIRECT
+        case _:
+            return Path.UNKNOWN
