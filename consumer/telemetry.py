@@ -319,7 +319,6 @@ def configure_logging(form: Literal["auto", "console", "json"], level: str) -> N
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if console else structlog.processors.JSONRenderer()
     )
-    last = [structlog.processors.format_exc_info] if not console else []
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -335,7 +334,13 @@ def configure_logging(form: Literal["auto", "console", "json"], level: str) -> N
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last, without_secrets, renderer],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                # As plain text: the console's own form shows local variables, passwords among them.
+                structlog.processors.format_exc_info,
+                without_secrets,
+                renderer,
+            ],
         )
     )
     root = logging.getLogger()
