@@ -43,6 +43,10 @@ class PrometheusMeasurements:
             return Failure(UnknownCause.UNREACHABLE, Blame.SERVER, f"{server} can not be reached: {error.strerror}")
         except aiohttp.InvalidURL:
             return Failure(UnknownCause.UNREACHABLE, Blame.SERVER, f"{server} is not an address")
+        except ValueError:
+            return Failure(
+                UnknownCause.UNREACHABLE, Blame.SERVER, f"a header for {server} holds a line break; remove it"
+            )
         except (aiohttp.ClientError, OSError) as error:
             # Only the kind of the error: its text may hold what was sent, headers included.
             return Failure(UnknownCause.UNREACHABLE, Blame.EITHER, f"{server} broke off: {type(error).__name__}")
