@@ -103,10 +103,7 @@ class _Loader(yaml.CSafeLoader):
     }
 
 
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> Iterator[dict[str, object]]:
-    content: dict[str, object] = {}
-    # The empty value comes first, so that an alias inside of it can point to it.
-    yield content
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[str, object]:
     written = [key.value for key, _ in node.value]
     for key, _ in node.value:
         if not isinstance(key, yaml.ScalarNode):
@@ -115,7 +112,7 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> Iterator[dict[str, obje
             again = f'"{key.value}" is written twice here'
             raise yaml.constructor.ConstructorError(None, None, again, key.start_mark)
     loader.flatten_mapping(node)
-    content.update((key.value, loader.construct_object(value, deep=True)) for key, value in node.value)
+    return {key.value: loader.construct_object(value, deep=True) for key, value in node.value}
 
 
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
