@@ -1,0 +1,244 @@
+"""Carries out the commands of one service, one at a time; a newer one cancels what an older one waits for."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from consumer.core.outcome import Command
+from consumer.core.service import Direction, Phase, ServiceKey
+from consumer.handler.calls import Calls
+from consumer.handler.judge import Apply, Conclude, Fault, Look, Sight, judge
+from consumer.handler.order import Order
+from consumer.handler.results import Result
+from consumer.handler.scene import Scene, takes_back
+from consumer.handler.slots import Slots, withdraw
+from consumer.handler.teller import Done, Spawn, Teller
+from consumer.handler.waiting import first_of
+from consumer.handler.wiring import HandlerSettings
+from consumer.ports import Clock, TargetBusyError, TargetError, TargetKey, TargetMovedError, TargetView
+
+# Each round lost means that somebody else changed the target between our look and our call.
+_ROUNDS = 5
+_TAKEN = frozenset({Phase.ACCEPTED, Phase.UNCHANGED})
+_RANKS = {Direction.UP: 0, Direction.PREPARE: 1, Direction.ZERO: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A command that waits for its answer; `done` is called once that is in the log."""
+
+    command: Command
+    done: Done
+
+    @property
+    def target(self) -> TargetKey:
+        """The workload that the command names."""
+        return TargetKey(self.command.key.namespace, self.command.target)
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What all lanes share; `prepared` holds the ids of prepares that nothing took back yet."""
+
+    spawn: Spawn
+    idle: Callable[[ServiceKey], None]
+    scene: Scene
+    calls: Calls
+    slots: Slots
+    order: Order
+    clock: Clock
+    settings: HandlerSettings
+    chance: Callable[[], float]
+    prepared: dict[ServiceKey, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a command."""
+
+    phase: Phase
+    view: TargetView | None
+    fault: Fault | None = None
+
+
+class Lane:
+    """The commands of one service."""
+
+    def __init__(self, key: ServiceKey, shop: Workshop, teller: Teller) -> None:
+        self._key = key
+        self._shop = shop
+        self._teller = teller
+        self._waiting: deque[Ticket] = deque()
+        self._turn: asyncio.Future[bool] | None = None
+        self._stirred = asyncio.Event()
+        self._closing = False
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def task(self) -> asyncio.Task[None] | None:
+        """What is being carried out now, None when everything is."""
+        return self._task
+
+    def offer(self, ticket: Ticket) -> None:
+        """Take a command, in the order of the log; it gets its answer, unless the lane is closed before."""
+        order, command = self._shop.order, ticket.command
+        if not order.admit(command):
+            self._say(ticket, self._superseded(command, _overtaken(command)), attempts=0)
+            return
+        self._waiting.append(ticket)
+        self._interrupt()
+        if self._task is None:
+            self._task = self._shop.spawn(self._run())
+
+    def close(self) -> None:
+        """Finish the call that is in flight and begin no other; what has no answer is left to the next owner."""
+        self._closing = True
+        self._interrupt()
+
+    def _interrupt(self) -> None:
+        self._stirred.set()
+        if self._turn is not None:
+            withdraw(self._turn)
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting and not self._closing:
+                await self._serve(self._waiting.popleft())
+        finally:
+            self._task = None
+            self._shop.idle(self._key)
+
+    async def _serve(self, ticket: Ticket) -> None:
+        attempts = 0
+        while not self._closing:
+            if refusal := self._refusal(ticket.command):
+                self._say(ticket, self._superseded(ticket.command, refusal), attempts)
+                return
+            if not await self._granted(ticket.command):
+                continue
+            attempts += 1
+            wait = await self._try(ticket, attempts)
+            if wait is None:
+                return
+            await self._pause(ticket.command, wait)
+
+    def _refusal(self, command: Command) -> Fault | None:
+        if self._shop.order.overtaken(command):
+            return _overtaken(command)
+        return self._shop.scene.withholds(command, self._shop.clock.read().now)
+
+    async def _granted(self, command: Command) -> bool:
+        """Wait for a place among the calls; False when something came up meanwhile."""
+        self._turn = self._shop.slots.ask(_RANKS[command.direction])
+        try:
+            granted = await self._shop.slots.granted(self._turn)
+        finally:
+            self._turn = None
+        if granted and (self._closing or self._refusal(command)):
+            self._shop.slots.give_back()
+            return False
+        return granted
+
+    async def _try(self, ticket: Ticket, attempts: int) -> timedelta | None:
+        """Call the cluster once more; returns how long to wait before the next time, None when there is an answer."""
+        self._teller.hold()
+        try:
+            answer = await self._answer(ticket, attempts)
+            if isinstance(answer, timedelta):
+                return answer
+            self._say(ticket, answer, attempts)
+            return None
+        finally:
+            self._teller.free()
+            self._shop.slots.give_back()
+
+    async def _answer(self, ticket: Ticket, attempts: int) -> Answer | timedelta:
+        settings = self._shop.settings
+        try:
+            async with self._shop.calls.alone_with(ticket.target):
+                return await self._approach(ticket, attempts)
+        except TargetBusyError as busy:
+            if attempts < settings.attempts:
+                return settings.calls.delay(attempts, self._shop.chance(), busy.retry_after)
+            return self._failed(ticket, busy, retryable=True)
+        except TargetError as error:
+            return self._failed(ticket, error, retryable=False)
+
+    async def _approach(self, ticket: Ticket, attempts: int) -> Answer:
+        """Look, judge and change, until there is an answer; raises TargetError."""
+        calls, target = self._shop.calls, ticket.target
+        # A call that failed may have landed all the same, so what was known before it is not good enough.
+        view = self._shop.scene.view(target) if attempts == 1 else None
+        sight = Sight.WATCHED
+        for _ in range(_ROUNDS):
+            match judge(ticket.command, view, sight):
+                case Look():
+                    view, sight = await calls.look(target), Sight.READ
+                case Apply(change):
+                    try:
+                        return Answer(Phase.ACCEPTED, await calls.scale(target, change))
+                    except TargetMovedError:
+                        view, sight = await calls.look(target), Sight.REFUSED
+                case Conclude(phase, fault):
+                    return Answer(phase, view, fault)
+        message = f"{target} was changed by somebody else {_ROUNDS} times while it was to be scaled; find out who does"
+        raise TargetBusyError(message)
+
+    async def _pause(self, command: Command, length: timedelta) -> None:
+        """Wait that long, less when a newer command comes or the lane is closed."""
+        clock, until = self._shop.clock, self._shop.clock.read().now + length
+        while not self._closing and not self._shop.order.overtaken(command):
+            left = until - clock.read().now
+            if left <= timedelta():
+                return
+            self._stirred.clear()
+            await first_of(clock.sleep(left), self._stirred.wait())
+
+    def _superseded(self, command: Command, why: Fault) -> Answer:
+        view = self._shop.scene.view(TargetKey(command.key.namespace, command.target))
+        return Answer(Phase.SUPERSEDED, view, why)
+
+    def _failed(self, ticket: Ticket, error: TargetError, *, retryable: bool) -> Answer:
+        view = self._shop.scene.view(ticket.target)
+        return Answer(Phase.FAILED, view, Fault(error.code, str(error), retryable=retryable))
+
+    def _say(self, ticket: Ticket, answer: Answer, attempts: int) -> None:
+        command = ticket.command
+        result = Result(
+            command.key,
+            command.target,
+            answer.phase,
+            answer.view,
+            self._shop.clock.read().now,
+            command=command,
+            command_id=command.id,
+            fault=answer.fault,
+            attempts=attempts,
+            trace=command.trace,
+        )
+        self._teller.say(result, ticket.done)
+        self._take_back(result)
+
+    def _take_back(self, result: Result) -> None:
+        """An answered up, or an accepted zero, ends a prepare; the resolver is told of the up."""
+        command, prepared = result.command, self._shop.prepared
+        if command is None:
+            return
+        match command.direction:
+            case Direction.PREPARE if result.phase is Phase.DRAINING:
+                prepared[result.key] = result.command_id or ""
+            case Direction.ZERO if result.phase is Phase.ACCEPTED:
+                prepared.pop(result.key, None)
+            case Direction.UP if result.phase in _TAKEN:
+                known = prepared.pop(result.key, None)
+                # The command says so itself when its prepare was answered by a handler before us.
+                if known is not None or takes_back(command):
+                    self._teller.say(replace(result, phase=Phase.RELEASED, command=None, command_id=known, attempts=0))
+            case _:
+                pass
+
+
+def _overtaken(command: Command) -> Fault:
+    return Fault("overtaken", f"a newer command for {command.key} came before this one was carried out")

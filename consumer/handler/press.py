@@ -1,0 +1,42 @@
+"""Writes to the log until the log has it; the offset behind a record moves only then."""
+
+from collections.abc import Callable
+from itertools import count
+
+import structlog
+
+from consumer.handler.backoff import Backoff
+from consumer.handler.wiring import HandlerTelemetry
+from consumer.ports import Clock, LogError, Output, Publisher
+
+_log = structlog.get_logger(__name__)
+
+
+class Press:
+    """Publishes one record after all; who stops it cancels the task that waits."""
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        clock: Clock,
+        telemetry: HandlerTelemetry,
+        backoff: Backoff,
+        chance: Callable[[], float],
+    ) -> None:
+        self._publisher = publisher
+        self._clock = clock
+        self._telemetry = telemetry
+        self._backoff = backoff
+        self._chance = chance
+
+    async def print(self, output: Output) -> None:
+        """Return when the log has it."""
+        for attempt in count(1):
+            try:
+                await self._publisher.publish(output)
+            except LogError as error:
+                self._telemetry.unpublished()
+                _log.warning("not published", topic=output.topic, attempt=attempt, error=str(error))
+            else:
+                return
+            await self._clock.sleep(self._backoff.delay(attempt, self._chance()))

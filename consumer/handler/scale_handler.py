@@ -1,0 +1,132 @@
+"""The handler as a whole: builds its parts, owns their tasks, starts and stops them in order."""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+
+import structlog
+
+from consumer.core.service import ServiceKey
+from consumer.handler.calls import Calls
+from consumer.handler.crew import Crew
+from consumer.handler.following import Following
+from consumer.handler.intake import Intake
+from consumer.handler.lane import Workshop
+from consumer.handler.order import Order
+from consumer.handler.press import Press
+from consumer.handler.results import Address
+from consumer.handler.scene import Scene
+from consumer.handler.slots import Slots
+from consumer.handler.teller import Tools
+from consumer.handler.wiring import HandlerPorts, HandlerSettings
+from consumer.ports import LogSetupError
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerHealth:
+    """How the handler is: `ready` once it is a member and all it owns is restored; `pending` commands are open."""
+
+    running: bool
+    ready: bool
+    partitions: frozenset[int]
+    pending: int
+
+
+class ScaleHandler:
+    """One member of the group that carries out scale commands; made to run once."""
+
+    def __init__(self, ports: HandlerPorts, settings: HandlerSettings) -> None:
+        self._stopping = asyncio.Event()
+        self._tasks: asyncio.TaskGroup | None = None
+        self._live: set[asyncio.Task[None]] = set()
+        self._failure: LogSetupError | None = None
+        clock, telemetry = ports.clock, ports.telemetry
+        scene = Scene(settings.mode)
+        press = Press(ports.publisher, clock, telemetry, settings.log, ports.chance)
+        address = Address(settings.cluster, settings.prefix, ports.membership)
+        shop = Workshop(
+            spawn=self._spawn,
+            idle=self._idle,
+            scene=scene,
+            calls=Calls(ports.targets, scene, clock, telemetry, settings.deadline),
+            slots=Slots(settings.parallel),
+            order=Order(settings.remembered),
+            clock=clock,
+            settings=settings,
+            chance=ports.chance,
+        )
+        tools = Tools(
+            spawn=self._spawn,
+            idle=self._idle,
+            press=press,
+            address=address,
+            scene=scene,
+            clock=clock,
+            telemetry=telemetry,
+        )
+        self._crew = Crew(shop, tools)
+        self._following = Following(ports, settings, scene, self._crew)
+        self._intake = Intake(ports, shop, self._crew, press, self._adopt)
+
+    def health(self) -> HandlerHealth:
+        """How it is now."""
+        owned = self._intake.owned
+        return HandlerHealth(
+            running=self._tasks is not None,
+            ready=bool(owned) and owned <= self._crew.restored_partitions,
+            partitions=owned,
+            pending=self._intake.pending,
+        )
+
+    def stop(self) -> None:
+        """Let `run` come to its end: finish what is in flight, publish, commit, leave."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Work until stopped or cancelled, both of them politely; raises LogSetupError when the log is not set up."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            following = self._following
+            for work in (following.targets(), following.policies(), self._intake.keep_committing()):
+                self._spawn(work)
+            working = self._spawn(self._work())
+            try:
+                await self._stopping.wait()
+            finally:
+                working.cancel()
+                await asyncio.wait((working,))
+                await self._intake.leave()
+                for task in tuple(self._live):
+                    task.cancel()
+                self._tasks = None
+        if self._failure is not None:
+            raise self._failure
+
+    async def _work(self) -> None:
+        try:
+            # Nothing is carried out before it is known what must not be.
+            await self._following.controls_read()
+            self._spawn(self._following.controls())
+            await self._intake.run()
+        except LogSetupError as error:
+            self._failure = error
+            self._stopping.set()
+
+    def _adopt(self, partition: int) -> None:
+        self._spawn(self._following.restore(partition))
+
+    def _idle(self, key: ServiceKey) -> None:
+        self._crew.idle(key)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Begin a task of ours; a bug in one ends them all, and with them the process."""
+        if self._tasks is None:
+            work.close()
+            msg = "the handler does not run"
+            raise RuntimeError(msg)
+        task = self._tasks.create_task(work)
+        self._live.add(task)
+        task.add_done_callback(self._live.discard)
+        return task

@@ -1,0 +1,117 @@
+"""What the handler knows at this moment: the targets as watched, the policies, and what is frozen or switched off."""
+
+from collections import defaultdict
+from datetime import datetime
+
+from consumer.core.control import Controls
+from consumer.core.outcome import Command
+from consumer.core.policy import Policy
+from consumer.core.reasons import Code, stamp
+from consumer.core.service import Direction, Mode, ServiceKey, strictest
+from consumer.handler.judge import Fault
+from consumer.ports import TargetKey, TargetView
+
+_GIVES_BACK = frozenset({Code.POLICY_DELETED, Code.TARGET_CHANGED})
+
+
+def takes_back(command: Command) -> bool:
+    """Whether this up is there to end a prepare that came to nothing."""
+    return command.direction is Direction.UP and command.reason.fact("prepare") is not None
+
+
+class Scene:
+    """Views, policies and controls, each replaced as news of it comes in."""
+
+    def __init__(self, mode: Mode) -> None:
+        self.controls = Controls()
+        self._mode = mode
+        self._views: dict[TargetKey, TargetView] = {}
+        self._gone: set[TargetKey] = set()
+        self._policies: dict[ServiceKey, Policy] = {}
+        self._services: defaultdict[TargetKey, set[ServiceKey]] = defaultdict(set)
+
+    def view(self, target: TargetKey) -> TargetView | None:
+        """The target as last seen, None when it never was or is gone."""
+        return self._views.get(target)
+
+    def is_gone(self, target: TargetKey) -> bool:
+        """Whether the target is known to be deleted."""
+        return target in self._gone
+
+    def watched(self, view: TargetView) -> None:
+        """The watch shows this; what our own call already showed newer stays."""
+        known = self._views.get(view.key)
+        if known is None or known.uid != view.uid or known.generation <= view.generation:
+            self._saw(view)
+
+    def read(self, view: TargetView) -> None:
+        """A call of ours returned this; the watch is believed unless this is of a later generation or another uid."""
+        known = self._views.get(view.key)
+        if known is None or known.uid != view.uid or known.generation < view.generation:
+            self._saw(view)
+
+    def vanished(self, target: TargetKey) -> None:
+        """The target was deleted."""
+        self._views.pop(target, None)
+        if target in self._services:
+            self._gone.add(target)
+
+    def _saw(self, view: TargetView) -> None:
+        self._views[view.key] = view
+        self._gone.discard(view.key)
+
+    def policies(self) -> frozenset[ServiceKey]:
+        """The services with a policy in force."""
+        return frozenset(self._policies)
+
+    def target(self, key: ServiceKey) -> TargetKey | None:
+        """The target of the service's policy."""
+        policy = self._policies.get(key)
+        return TargetKey(key.namespace, policy.target) if policy else None
+
+    def services(self, target: TargetKey) -> frozenset[ServiceKey]:
+        """The services whose policy names this target."""
+        return frozenset(self._services.get(target, ()))
+
+    def put(self, policy: Policy) -> None:
+        """This policy is in force for its service."""
+        self.drop(policy.key)
+        self._policies[policy.key] = policy
+        self._services[TargetKey(policy.key.namespace, policy.target)].add(policy.key)
+
+    def drop(self, key: ServiceKey) -> None:
+        """No policy is in force for this service any more."""
+        target = self.target(key)
+        if target is None:
+            return
+        del self._policies[key]
+        self._services[target].discard(key)
+        if not self._services[target]:
+            del self._services[target]
+            self._gone.discard(target)
+
+    def withholds(self, command: Command, now: datetime) -> Fault | None:
+        """Why this command is not to be carried out now, whatever it was when it was decided."""
+        if command.direction is Direction.UP and (command.reason.code in _GIVES_BACK or takes_back(command)):
+            return None
+        mode = self._mode_of(command.key, now)
+        if mode is Mode.OBSERVE or (mode is Mode.WAKE_ONLY and command.direction is not Direction.UP):
+            return Fault("mode", f'{command.key} is in mode {mode}; set mode "full" to let it sleep')
+        return None if command.direction is Direction.UP else self._keeps_awake(command.key, now)
+
+    def _mode_of(self, key: ServiceKey, now: datetime) -> Mode:
+        policy = self._policies.get(key)
+        switched = strictest(self._mode, self.controls.mode(key, now))
+        return strictest(switched, policy.mode) if policy else switched
+
+    def _keeps_awake(self, key: ServiceKey, now: datetime) -> Fault | None:
+        if frozen := self.controls.frozen(key, now):
+            return Fault("frozen", f"sleeps of {key} are frozen: {frozen}; unfreeze it to let it sleep")
+        policy = self._policies.get(key)
+        if policy is None:
+            return Fault("no-policy", f"{key} has no policy in force here; nothing sleeps without one")
+        pause = policy.pause
+        if pause is not None and (pause.until is None or now < pause.until):
+            until = f" until {stamp(pause.until)}" if pause.until else ""
+            return Fault("paused", f"{key} is paused by annotation{until}; remove the annotation to let it sleep")
+        return None

@@ -1,0 +1,77 @@
+"""What a handler is made of: the doors it uses, its settings, and whom it tells what it did."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from consumer.core.service import Direction, Mode, Phase
+from consumer.handler.backoff import Backoff
+from consumer.ports import Clock, LogReader, Membership, Policies, Publisher, Targets
+from schemas.topics import DEFAULT_PREFIX, Topic
+
+_BACKOFF = Backoff()
+
+
+class HandlerTelemetry(Protocol):
+    """What the handler tells of its work, as it happens."""
+
+    def answered(self, direction: Direction, phase: Phase, since_trigger: timedelta) -> None:
+        """A command has its answer in the log; `since_trigger` is from the event that caused it to the answer."""
+
+    def observed(self, phase: Phase) -> None:
+        """Something was published that no command asked for."""
+
+    def became_ready(self, since_accepted: timedelta) -> None:
+        """A woken target showed its first ready replica."""
+
+    def called(self, result: str, took: timedelta) -> None:
+        """A call to the cluster ended: `ok`, or the code of its TargetError."""
+
+    def dead_lettered(self) -> None:
+        """A command could not be read."""
+
+    def unpublished(self) -> None:
+        """The log did not take a result; it is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerPorts:
+    """The doors; `chance` draws from 0 up to 1 for the jitter of retries."""
+
+    membership: Membership
+    publisher: Publisher
+    reader: LogReader
+    targets: Targets
+    policies: Policies
+    clock: Clock
+    telemetry: HandlerTelemetry
+    chance: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerSettings:
+    """How the handler works.
+
+    `attempts` are the calls that one command gets before it is answered `failed`; `deadline` is for one call,
+    `drain` for all that is in flight when a partition goes. `pending` bounds the commands that were read and not
+    answered, `remembered` the services whose newest command is kept.
+    """
+
+    cluster: str = "default"
+    prefix: str = DEFAULT_PREFIX
+    mode: Mode = Mode.FULL
+    parallel: int = 64
+    attempts: int = 8
+    deadline: timedelta = timedelta(seconds=5)
+    calls: Backoff = _BACKOFF
+    log: Backoff = _BACKOFF
+    drain: timedelta = timedelta(seconds=8)
+    pending: int = 10_000
+    remembered: int = 100_000
+    batch: int = 500
+    patience: timedelta = timedelta(seconds=1)
+
+    def topic(self, topic: Topic) -> str:
+        """The full name of a topic."""
+        return topic.under(self.prefix)
