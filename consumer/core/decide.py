@@ -2,38 +2,44 @@
 
 from dataclasses import replace
 from datetime import datetime
-from typing import assert_never
+from typing import Final, assert_never
 
 from consumer.core.answers import Answers
 from consumer.core.asks import due_at, sleep_is_asked, up_is_asked, wake_due, wanted_replicas
-from consumer.core.case import NOBODY, UNASKED, Case, Verdict, pause_in_force
+from consumer.core.case import UNASKED, Case, Verdict, case_of, pause_in_force
 from consumer.core.commands import Order, Sent, send_back, send_prepare, send_release, send_up, send_zero
 from consumer.core.inputs import RequestSeen, ResultSeen, Surroundings
-from consumer.core.outcome import Action, Command, Outcome
+from consumer.core.outcome import Action, Outcome
 from consumer.core.policy import PauseKind, Policy
-from consumer.core.reasons import Code, because, stamp
+from consumer.core.reasons import Code, Reason, because, span, stamp
 from consumer.core.rules import RULES, WAKE_RULES, first_match
 from consumer.core.service import Direction, Mode, Phase, strictest
 from consumer.core.state import Said, ServiceState, Wake
+from consumer.core.telling import told
 
 __all__ = ["adopt", "decide", "due_at", "release", "respond", "retry"]
+
+_ALL_PAUSED: Final = Verdict(Action.HOLD, Code.PAUSED)
+_REQUESTED: Final = because(Code.REQUEST)
+_NOT_JUDGED: Final = because(Code.BLIND, cause="not-asked")
 
 
 def decide(
     policy: Policy | None, state: ServiceState, answers: Answers | None, surroundings: Surroundings, now: datetime
 ) -> Outcome:
-    """Judge a service at one evaluation cycle; `policy` None means that it has no valid one."""
-    case = _case(policy, state, answers, surroundings, now)
+    """Judge a service at one evaluation cycle; `policy` None means that it has no valid one.
+
+    The state of the outcome is to be kept even when it is not `changed`. Its reason is the one that was last
+    written, unless it is `changed`.
+    """
+    case = case_of(policy, state, answers, surroundings, now)
     verdict = first_match(RULES, case)
-    if verdict is None:  # pragma: no cover - the last rule always holds
-        msg = "the last rule must hold in every case"
-        raise AssertionError(msg)
-    return _judged(case, verdict)
+    return _judged(case, verdict) if verdict is not None else _nothing_new(case)
 
 
 def retry(policy: Policy | None, state: ServiceState, surroundings: Surroundings, now: datetime) -> Outcome:
     """Judge an owed wake between the cycles, when `due_at` has come; nothing else is looked at."""
-    case = _case(policy, state, None, surroundings, now)
+    case = case_of(policy, state, None, surroundings, now)
     verdict = first_match(WAKE_RULES, case)
     return _judged(case, verdict) if verdict is not None else _nothing_new(case)
 
@@ -46,19 +52,20 @@ def respond(
     A request for a service that is up, or asked to be, says nothing that the last decision did not: it is `request`
     but not `changed`, so that traffic does not fill the log. Not to be called when `observe` returned the same state.
     """
-    case = _case(policy, state, None, surroundings, now)
+    case = case_of(policy, state, None, surroundings, now)
     if request.count < 1:
         return _nothing_new(case)
     # With an unsure clock nobody knows how old it is, and a wake too many does less harm than one too few.
     fresh = not surroundings.clock_sure or now - request.at <= surroundings.max_request_age
     pause = pause_in_force(case.policy, now)
     if pause is not None and pause.kind is PauseKind.ALL:
-        return _judged(_owing(case, request, Code.REQUEST) if fresh else case, _everything_paused(case))
+        return _held(_owing(case, request, Code.REQUEST) if fresh else case, _ALL_PAUSED)
     if not fresh:
-        age_facts = because(Code.STALE_REQUEST, requested=stamp(request.at), limit=_limit(surroundings))
-        return _judged(case, Verdict(Action.HOLD, age_facts))
+        limit = span(surroundings.max_request_age)
+        return _said_once(case, because(Code.STALE_REQUEST, requested=stamp(request.at), limit=limit))
     if policy is None:
-        return _judged(_owing(case, request, Code.NO_POLICY), Verdict(Action.HOLD, because(Code.NO_POLICY)))
+        reason = because(Code.NO_POLICY, requested=stamp(request.at), at=str(request.origin))
+        return _said_once(_owing(case, request, Code.NO_POLICY), reason)
     return _requested(case, request)
 
 
@@ -66,9 +73,9 @@ def adopt(
     policy: Policy | None, state: ServiceState, result: ResultSeen, surroundings: Surroundings, now: datetime
 ) -> Outcome:
     """Record a wake that the handler did without Kafka, once `observe` has folded its result."""
-    case = _case(policy, state, None, surroundings, now)
+    case = case_of(policy, state, None, surroundings, now)
     reason = because(Code.ADOPTED, woken=stamp(result.at), replicas=result.replicas, ready=result.ready)
-    return _concluded(case, Verdict(Action.UP, reason), anew=True)
+    return _written(case, Action.UP, reason)
 
 
 def release(
@@ -83,23 +90,12 @@ def release(
     """
     case = Case(policy, state, UNASKED, surroundings, now)
     target = state.target_ref or policy.target
-    verdict = Verdict(Action.UP, because(code, target=str(target)))
+    reason = because(code, target=str(target))
     taken = state.prepare is not None or (state.ask is not None and state.ask.direction is not Direction.UP)
     if _mode(case) is Mode.OBSERVE and not taken:
-        return _concluded(case, verdict, withheld=True)
-    order = Order(Direction.UP, _replicas(case), verdict.reason, now)
-    return _with_command(case, send_release(case, target, order), verdict)
-
-
-def _case(
-    policy: Policy | None, state: ServiceState, answers: Answers | None, surroundings: Surroundings, now: datetime
-) -> Case:
-    wake = state.wake
-    if wake is not None and wake.code is Code.NO_POLICY and not wake.asked and surroundings.clock_sure:
-        # Who asked for a service that nobody declared has gone by now.
-        expired = now - wake.triggered_at > surroundings.max_request_age
-        state = replace(state, wake=None) if expired else state
-    return Case(NOBODY if policy is None else policy, state, answers or UNASKED, surroundings, now)
+        return _written(case, Action.UP, reason, withheld=True)
+    order = Order(Direction.UP, _replicas(case), reason, now)
+    return _written(case, Action.UP, reason, sent=send_release(case, target, order))
 
 
 def _judged(case: Case, verdict: Verdict) -> Outcome:
@@ -116,51 +112,63 @@ def _judged(case: Case, verdict: Verdict) -> Outcome:
 
 
 def _held(case: Case, verdict: Verdict) -> Outcome:
-    state, code = case.state, verdict.reason.code
+    state, code = case.state, verdict.code
     if code is Code.NEVER_READY:
-        return _concluded(_in(case, replace(state, wake=None)), verdict)
-    if code is Code.GUARD_TIMEOUT and state.prepare is not None:
-        return _concluded(_in(case, replace(state, prepare=replace(state.prepare, timed_out=True))), verdict)
-    if code in (Code.PAUSED, Code.FROZEN) and state.prepare is not None:
-        return _with_command(case, send_back(case, verdict.reason), verdict)
+        return _concluded(case, verdict, after=replace(state, wake=None))
+    prepare = state.prepare
+    if prepare is None:
+        return _concluded(case, verdict)
+    if code is Code.GUARD_TIMEOUT:
+        return _concluded(case, verdict, after=replace(state, prepare=replace(prepare, timed_out=True)))
+    if code in (Code.PAUSED, Code.FROZEN):
+        reason = told(code, case)
+        return _written(case, Action.HOLD, reason, sent=send_back(case, reason))
     return _concluded(case, verdict)
 
 
 def _woken(case: Case, verdict: Verdict) -> Outcome:
     state, wake, now = case.state, case.state.wake, case.now
-    unfinished = wake if verdict.reason.code is Code.UNFINISHED else None
+    unfinished = wake if verdict.code is Code.UNFINISHED else None
     if _mode(case) is Mode.OBSERVE:
         return _wake_withheld(case, verdict, unfinished)
     if unfinished is not None:
-        order = Order(Direction.UP, _replicas(case), verdict.reason, unfinished.triggered_at, unfinished.trace)
-        due = wake_due(unfinished) <= now
+        due, since, trace = wake_due(unfinished) <= now, unfinished.triggered_at, unfinished.trace
     else:
-        order = Order(Direction.UP, _replicas(case), verdict.reason, now)
-        due = not up_is_asked(state, wanted_replicas(case.policy, state))
-    return _with_command(case, send_up(case, order), verdict) if due else _concluded(case, verdict)
+        due, since, trace = not up_is_asked(state, wanted_replicas(case.policy, state)), now, None
+    if not due:
+        return _concluded(case, verdict)
+    reason = told(verdict.code, case)
+    sent = send_up(case, Order(Direction.UP, _replicas(case), reason, since, trace))
+    return _written(case, Action.UP, reason, sent=sent)
 
 
 def _wake_withheld(case: Case, verdict: Verdict, unfinished: Wake | None) -> Outcome:
     """Decide a wake in mode observe: nothing is asked, and an old debt is only looked at again later."""
     if unfinished is None:
         return _concluded(case, verdict, withheld=not _is_up(case))
-    postponed = replace(unfinished, asked_at=case.now) if wake_due(unfinished) <= case.now else unfinished
-    return _concluded(_in(case, replace(case.state, wake=postponed)), verdict, withheld=True)
+    if wake_due(unfinished) > case.now:
+        return _concluded(case, verdict, withheld=True)
+    return _concluded(
+        case, verdict, after=replace(case.state, wake=replace(unfinished, asked_at=case.now)), withheld=True
+    )
 
 
 def _put_to_sleep(case: Case, verdict: Verdict) -> Outcome:
-    state, ask, target = case.state, case.state.ask, case.state.target
+    state, target, now = case.state, case.state.target, case.now
     if _mode(case) is not Mode.FULL:
-        if state.prepare is not None:
-            return _with_command(case, send_back(case, verdict.reason), verdict, withheld=True)
-        return _concluded(case, verdict, withheld=True)
+        if state.prepare is None:
+            return _concluded(case, verdict, withheld=True)
+        reason = told(verdict.code, case)
+        return _written(case, verdict.action, reason, sent=send_back(case, reason), withheld=True)
     if verdict.action is Action.ZERO and target is not None:
-        if sleep_is_asked(ask, Direction.ZERO, case.now):
+        if sleep_is_asked(state.ask, Direction.ZERO, now):
             return _concluded(case, verdict)
-        return _with_command(case, send_zero(case, target, verdict.reason), verdict)
-    if sleep_is_asked(ask, Direction.PREPARE, case.now) or _is_draining(state):
+        reason = told(verdict.code, case)
+        return _written(case, Action.ZERO, reason, sent=send_zero(case, target, reason))
+    if sleep_is_asked(state.ask, Direction.PREPARE, now) or _is_draining(state):
         return _concluded(case, verdict)
-    return _with_command(case, send_prepare(case, verdict.reason), verdict)
+    reason = told(verdict.code, case)
+    return _written(case, Action.PREPARE, reason, sent=send_prepare(case, reason))
 
 
 def _is_draining(state: ServiceState) -> bool:
@@ -172,19 +180,14 @@ def _is_draining(state: ServiceState) -> bool:
 
 def _requested(case: Case, request: RequestSeen) -> Outcome:
     state = case.state
-    if up_is_asked(state, wanted_replicas(case.policy, state)):
-        return Outcome(state, Action.UP, _REQUEST, case.surroundings.cause)
+    observing = _mode(case) is Mode.OBSERVE
+    if (observing and _is_up(case)) or up_is_asked(state, wanted_replicas(case.policy, state)):
+        return Outcome(state, Action.UP, _REQUESTED, case.surroundings.cause)
     reason = because(Code.REQUEST, count=request.count, requested=stamp(request.at), at=str(request.origin))
-    verdict = Verdict(Action.UP, reason)
-    if _mode(case) is Mode.OBSERVE:
-        if _is_up(case):
-            return Outcome(state, Action.UP, reason, case.surroundings.cause)
-        return _concluded(case, verdict, withheld=True)
+    if observing:
+        return _said_once(case, reason, action=Action.UP, withheld=True)
     order = Order(Direction.UP, _replicas(case), reason, request.at, request.trace)
-    return _with_command(case, send_up(case, order), verdict)
-
-
-_REQUEST = because(Code.REQUEST)
+    return _written(case, Action.UP, reason, sent=send_up(case, order))
 
 
 def _owing(case: Case, request: RequestSeen, code: Code) -> Case:
@@ -196,15 +199,7 @@ def _owing(case: Case, request: RequestSeen, code: Code) -> Case:
         wake = Wake(case.now, code, case.surroundings.cause, request.at, request.trace)
     elif wake.code is Code.NO_POLICY and request.at > wake.triggered_at:
         wake = replace(wake, triggered_at=request.at)
-    return _in(case, replace(state, wake=wake))
-
-
-def _everything_paused(case: Case) -> Verdict:
-    return first_match(RULES[:1], case) or Verdict(Action.HOLD, because(Code.PAUSED))
-
-
-def _limit(surroundings: Surroundings) -> str:
-    return f"{surroundings.max_request_age.total_seconds():g}s"
+    return case._replace(state=replace(state, wake=wake))
 
 
 def _mode(case: Case) -> Mode:
@@ -225,53 +220,46 @@ def _replicas(case: Case) -> int:
 def _nothing_new(case: Case) -> Outcome:
     said = case.state.said
     if said is None:
-        return Outcome(case.state, Action.HOLD, _NOTHING, case.surroundings.cause)
+        return Outcome(case.state, Action.HOLD, _NOT_JUDGED, case.surroundings.cause)
     return Outcome(case.state, Action(said.action), said.reason, case.surroundings.cause, withheld=said.withheld)
 
 
-_NOTHING = because(Code.BLIND, cause="not-asked")
+def _concluded(case: Case, verdict: Verdict, *, after: ServiceState | None = None, withheld: bool = False) -> Outcome:
+    """Close a judgement that sends nothing: it is written when it differs from the last written one."""
+    state, said = after or case.state, case.state.said
+    if said is not None and _is_same(said, verdict, withheld=withheld):
+        return Outcome(state, verdict.action, said.reason, case.surroundings.cause, withheld=withheld)
+    # Told by what was known before, written into what is known after.
+    reason = told(verdict.code, case)
+    return _written(case._replace(state=state), verdict.action, reason, withheld=withheld)
 
 
-def _in(case: Case, state: ServiceState) -> Case:
-    return case._replace(state=state)
+def _said_once(case: Case, reason: Reason, *, action: Action = Action.HOLD, withheld: bool = False) -> Outcome:
+    """Close a judgement whose reason no rule tells, likewise."""
+    said = case.state.said
+    if said is not None and _is_same(said, Verdict(action, reason.code), withheld=withheld):
+        return Outcome(case.state, action, said.reason, case.surroundings.cause, withheld=withheld)
+    return _written(case, action, reason, withheld=withheld)
 
 
-def _with_command(case: Case, sent: Sent, verdict: Verdict, *, withheld: bool = False) -> Outcome:
-    return _concluded(_in(case, sent.state), verdict, command=sent.command, withheld=withheld)
+def _is_same(said: Said, verdict: Verdict, *, withheld: bool) -> bool:
+    return said.reason.code is verdict.code and said.action == verdict.action and said.withheld is withheld
 
 
-def _concluded(
-    case: Case,
-    verdict: Verdict,
-    *,
-    command: Command | None = None,
-    withheld: bool = False,
-    anew: bool = False,
+def _written(
+    case: Case, action: Action, reason: Reason, *, sent: Sent | None = None, withheld: bool = False
 ) -> Outcome:
-    """Close a judgement: it is written when it differs from the last written one, or sends a command."""
-    action, reason = verdict
-    state, cause = case.state, case.surroundings.cause
-    anew = anew or command is not None
-    if not anew and _said_already(state.said, verdict, withheld=withheld):
-        return Outcome(state, action, reason, cause, withheld=withheld)
-    outcome = Outcome(state, action, reason, cause, command, withheld, changed=True)
-    said = _said(outcome, case.now)
-    return replace(outcome, state=replace(state, said=said, requests=0))
-
-
-def _said_already(said: Said | None, verdict: Verdict, *, withheld: bool) -> bool:
-    if said is None or said.action != verdict.action or said.withheld is not withheld:
-        return False
-    return said.reason.code is verdict.reason.code
-
-
-def _said(outcome: Outcome, now: datetime) -> Said:
-    return Said(
+    """Close a judgement that goes into the log of decisions: it is new, or it sends a command."""
+    command = sent.command if sent is not None else None
+    state = sent.state if sent is not None else case.state
+    outcome = Outcome(state, action, reason, case.surroundings.cause, command, withheld, changed=True)
+    said = Said(
         id=outcome.decision_id,
-        action=outcome.action.value,
-        reason=outcome.reason,
-        at=now,
+        action=action.value,
+        reason=reason,
+        at=case.now,
         cause=outcome.cause,
-        withheld=outcome.withheld,
-        command_id=outcome.command.id if outcome.command is not None else None,
+        withheld=withheld,
+        command_id=command.id if command is not None else None,
     )
+    return replace(outcome, state=replace(state, said=said, requests=0))

@@ -1,5 +1,6 @@
 """How a fact changes what is known of a service: requests, hosts, results and policies, each applied once."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
@@ -12,20 +13,39 @@ from consumer.core.state import MAX_HOSTS, HostFacts, Mark, ServiceState
 
 def observe(state: ServiceState, event: Event, now: datetime) -> ServiceState:
     """Fold one fact into the state; returns the very same object when the marks say it was applied before."""
+    if isinstance(event, RequestSeen):
+        return observe_requests(state, (event,), now)
     if isinstance(event, PolicySeen):
         return _policy(state, event.policy)
     marks = _marked(state.marks, event)
     if marks is None:
         return state
     match event:
-        case RequestSeen():
-            return _request(state, event, marks, now)
         case HostSeen():
             return replace(state, marks=marks, hosts=_hosts(state.hosts, event))
         case ResultSeen():
             return fold_result(replace(state, marks=marks), event, now)
         case _:
             assert_never(event)
+
+
+def observe_requests(state: ServiceState, requests: Sequence[RequestSeen], now: datetime) -> ServiceState:
+    """Fold requests of one service in their order, as `observe` would one by one, but build the state once."""
+    marks, window, last, counted = state.marks, state.window, state.last_request_at, state.requests
+    for request in requests:
+        after = _marked(marks, request)
+        if after is None:
+            continue
+        marks = after
+        if request.count < 1:
+            continue
+        at = min(request.at, now)
+        counted += request.count
+        last = at if last is None else max(last, at)
+        window = window and window.add(request.count, at)
+    if marks is state.marks:
+        return state
+    return replace(state, marks=marks, window=window, last_request_at=last, requests=counted)
 
 
 def moved(state: ServiceState, policy: Policy) -> bool:
@@ -46,20 +66,6 @@ def _marked(marks: tuple[Mark, ...], event: RequestSeen | HostSeen | ResultSeen)
     # Lower in offset but later in time: the topic was made anew, and its offsets count from there.
     newest = Mark(origin.topic, origin.partition, origin.offset, at)
     return tuple(newest if other is mark else other for other in marks)
-
-
-def _request(state: ServiceState, event: RequestSeen, marks: tuple[Mark, ...], now: datetime) -> ServiceState:
-    if event.count < 1:
-        return replace(state, marks=marks)
-    last = state.last_request_at
-    return replace(
-        state,
-        marks=marks,
-        requests=state.requests + event.count,
-        last_request_at=event.at if last is None else max(last, event.at),
-        # A foreign clock that runs ahead must not write into the window's future.
-        window=state.window and state.window.add(event.count, min(event.at, now)),
-    )
 
 
 def _hosts(hosts: tuple[HostFacts, ...], event: HostSeen) -> tuple[HostFacts, ...]:

@@ -56,7 +56,8 @@ class Outcome:
 
     `command`: to be sent with the state, or None (nothing to ask, or asked already). `withheld`: the mode kept a
     command back. `changed`: this decision is to be written, since its action, code or withholding differs from the
-    last written one, or since it sends a command (then `state.said` is it already).
+    last written one, or since it sends a command (then `state.said` is it already). `reason`: of an outcome that is
+    not `changed`, the reason as it was last written; `telling.told` gives the present facts of any code.
     """
 
     state: ServiceState

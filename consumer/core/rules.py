@@ -1,168 +1,132 @@
 """The rules of an evaluation cycle, one small function each, in the order in which the first match wins."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
-from consumer.core.answers import Unknown, UnknownCause, Yes
-from consumer.core.asks import is_unfinished, lost, wake_due
-from consumer.core.case import NOBODY, Case, Rule, Verdict, pause_in_force
+from consumer.core.answers import Unknown, Yes
+from consumer.core.asks import is_unfinished
+from consumer.core.case import CONTESTED_FOR, NOBODY, Case, Rule, Verdict, pause_in_force
+from consumer.core.guard import hosts_to_come
 from consumer.core.outcome import Action
 from consumer.core.policy import InvalidPeriod, PauseKind, ZeroGuard
-from consumer.core.reasons import Code, Fact, because, span, stamp
+from consumer.core.reasons import Code
 from consumer.core.schedule import EnabledPeriod
 from consumer.core.service import Direction, Phase
-from consumer.core.state import MAX_SLEEPS
-from consumer.core.telling import blindness, first_named, measured, missing_hosts, warmest
 
-CONTESTED_FOR: Final = timedelta(hours=24)
-
-
-def _hold(code: Code, **facts: Fact) -> Verdict:
-    return Verdict(Action.HOLD, because(code, **facts))
-
-
-def _paused(case: Case, kind: PauseKind) -> Verdict | None:
-    pause = pause_in_force(case.policy, case.now)
-    if pause is None or pause.kind is not kind:
-        return None
-    return _hold(Code.PAUSED, kind=pause.kind.value, until=stamp(pause.until) if pause.until else "unpaused by hand")
+# Each rule gives one of these when it holds. What it tells people is put into words in telling.py, and only for a
+# decision that is written: it costs more than all the rules together.
+_PAUSED: Final = Verdict(Action.HOLD, Code.PAUSED)
+_INVALID_POLICY: Final = Verdict(Action.HOLD, Code.INVALID_POLICY)
+_NEVER_READY: Final = Verdict(Action.HOLD, Code.NEVER_READY)
+_UNFINISHED: Final = Verdict(Action.UP, Code.UNFINISHED)
+_WAITING_READY: Final = Verdict(Action.HOLD, Code.WAITING_READY)
+_CONFLICT: Final = Verdict(Action.HOLD, Code.CONFLICT)
+_OUTSIDE_PERIOD: Final = Verdict(Action.UP, Code.OUTSIDE_PERIOD)
+_INVALID_PERIOD: Final = Verdict(Action.UP, Code.INVALID_PERIOD)
+_BUSY: Final = Verdict(Action.UP, Code.BUSY)
+_ASLEEP: Final = Verdict(Action.HOLD, Code.ASLEEP)
+_FROZEN: Final = Verdict(Action.HOLD, Code.FROZEN)
+_NEWBORN: Final = Verdict(Action.HOLD, Code.NEWBORN)
+_BLIND: Final = Verdict(Action.HOLD, Code.BLIND)
+_STALE: Final = Verdict(Action.HOLD, Code.STALE)
+_CLOCK: Final = Verdict(Action.HOLD, Code.CLOCK)
+_BEHIND: Final = Verdict(Action.HOLD, Code.BEHIND)
+_RECENT_TRAFFIC: Final = Verdict(Action.HOLD, Code.RECENT_TRAFFIC)
+_COOLING_DOWN: Final = Verdict(Action.HOLD, Code.COOLING_DOWN)
+_NOT_IDLE: Final = Verdict(Action.HOLD, Code.NOT_IDLE)
+_CONTESTED: Final = Verdict(Action.HOLD, Code.CONTESTED)
+_SLEEP_BUDGET: Final = Verdict(Action.HOLD, Code.SLEEP_BUDGET)
+_GUARD_TIMEOUT: Final = Verdict(Action.HOLD, Code.GUARD_TIMEOUT)
+_AWAITING_RESOLVER: Final = Verdict(Action.PREPARE, Code.AWAITING_RESOLVER)
+_IDLE: Final = Verdict(Action.ZERO, Code.IDLE)
 
 
 def everything_is_paused(case: Case) -> Verdict | None:
     """Rule 1: a person took the service out of our hands."""
-    return _paused(case, PauseKind.ALL) if case.policy.pause is not None else None
+    return _PAUSED if _is_paused(case, PauseKind.ALL) else None
 
 
 def policy_is_missing(case: Case) -> Verdict | None:
     """Rule 2: without a valid policy nobody said what to do."""
-    return _hold(Code.INVALID_POLICY) if case.policy is NOBODY else None
+    return _INVALID_POLICY if case.policy is NOBODY else None
 
 
 def wake_never_got_ready(case: Case) -> Verdict | None:
     """Between rules 2 and 3: a wake that is not ready long after it was accepted counts as paid, said once."""
-    wake, timeout = case.state.wake, case.policy.start_timeout
-    if wake is None or wake.accepted_at is None or case.now < wake.accepted_at + timeout:
+    wake = case.state.wake
+    if wake is None or wake.accepted_at is None:
         return None
-    return _hold(Code.NEVER_READY, accepted=stamp(wake.accepted_at), timeout=span(timeout), due=wake.code.value)
+    return _NEVER_READY if case.now >= wake.accepted_at + case.policy.start_timeout else None
 
 
 def wake_is_unfinished(case: Case) -> Verdict | None:
     """Rule 3: a wake is owed, and the target is at zero, or the wake failed, or nobody answered it."""
     wake = case.state.wake
-    if wake is None or not is_unfinished(case.state, wake):
-        return None
-    if wake.failed is not None:
-        trouble = f"failed: {wake.failed}"
-    elif wake.asked and lost(case.state):
-        trouble = "at zero again"
-    else:
-        trouble = "unanswered" if wake.asked else "not asked yet"
-    facts: dict[str, Fact] = {
-        "due": wake.code.value,
-        "since": stamp(wake.since),
-        "asked": wake.asked,
-        "trouble": trouble,
-        "next": stamp(max(case.now, wake_due(wake))),
-        "cause": str(wake.cause),
-    }
-    return Verdict(Action.UP, because(Code.UNFINISHED, **facts))
+    return _UNFINISHED if wake is not None and is_unfinished(case.state, wake) else None
 
 
 def wake_waits_for_ready(case: Case) -> Verdict | None:
     """Rule 4: a wake was accepted, and its first replica is not ready yet."""
     wake = case.state.wake
-    if wake is None or wake.accepted_at is None:
-        return None
-    left = wake.accepted_at + case.policy.start_timeout - case.now
-    return _hold(Code.WAITING_READY, accepted=stamp(wake.accepted_at), due=wake.code.value, timeout_left=span(left))
+    return _WAITING_READY if wake is not None and not is_unfinished(case.state, wake) else None
 
 
 def policies_conflict(case: Case) -> Verdict | None:
     """Rule 5: another, older policy names the same service or target, and has the say."""
-    other = case.surroundings.conflict
-    return _hold(Code.CONFLICT, older=str(other)) if other is not None else None
-
-
-def _newborn(case: Case) -> bool:
-    return case.now < case.policy.created_at + case.policy.cooldown
+    return _CONFLICT if case.surroundings.conflict is not None else None
 
 
 def outside_of_period(case: Case) -> Verdict | None:
     """Rule 6: outside its enabledPeriod a service is up; not while newborn."""
     period = case.policy.period
-    if not isinstance(period, EnabledPeriod) or _newborn(case) or period.contains(case.now):
+    if not isinstance(period, EnabledPeriod) or _is_newborn(case):
         return None
-    start = period.next_start(case.now)
-    next_start = stamp(start) if start is not None else "never"
-    return Verdict(
-        Action.UP,
-        because(
-            Code.OUTSIDE_PERIOD,
-            schedule=str(period.schedule),
-            duration=span(period.duration),
-            next_start=next_start,
-        ),
-    )
+    return None if period.contains(case.now) else _OUTSIDE_PERIOD
 
 
 def period_is_invalid(case: Case) -> Verdict | None:
     """Rule 6, the other half: nobody knows when a service with an unreadable enabledPeriod may sleep."""
-    period = case.policy.period
-    if not isinstance(period, InvalidPeriod) or _newborn(case):
-        return None
-    return Verdict(Action.UP, because(Code.INVALID_PERIOD, problem=period.problem))
+    return _INVALID_PERIOD if isinstance(case.policy.period, InvalidPeriod) and not _is_newborn(case) else None
 
 
 def trigger_is_busy(case: Case) -> Verdict | None:
     """Rule 7: one busy trigger is enough, whatever the others say or fail to say; not while newborn."""
-    busy = first_named(
-        [(each.name, each.from_zero) for each in case.answers.triggers if isinstance(each.from_zero, Yes)]
-    )
-    if busy is None or _newborn(case):
-        return None
-    return Verdict(Action.UP, because(Code.BUSY, **measured(*busy)))
+    for each in case.answers.triggers:
+        if isinstance(each.from_zero, Yes):
+            return None if _is_newborn(case) else _BUSY
+    return None
 
 
 def service_sleeps(case: Case) -> Verdict | None:
     """Rule 8: it is at zero, and nothing above asked for it."""
-    target, sleeps = case.state.target, case.state.sleeps
-    if target is None or target.replicas:
-        return None
-    if sleeps and sleeps[-1].undone_at is None:
-        return _hold(Code.ASLEEP, since=stamp(sleeps[-1].at), by="elasti")
-    return _hold(Code.ASLEEP, since=stamp(target.at), by=target.manager or "unknown")
+    target = case.state.target
+    return _ASLEEP if target is not None and not target.replicas else None
 
 
 def sleeps_are_paused(case: Case) -> Verdict | None:
     """Rule 9: a person wants this service to stay up."""
-    return _paused(case, PauseKind.SLEEP) if case.policy.pause is not None else None
+    return _PAUSED if _is_paused(case, PauseKind.SLEEP) else None
 
 
 def sleeps_are_frozen(case: Case) -> Verdict | None:
     """Rule 9, the other half: a person froze the sleeps of many services."""
-    frozen = case.surroundings.frozen
-    return _hold(Code.FROZEN, by=frozen) if frozen is not None else None
+    return _FROZEN if case.surroundings.frozen is not None else None
 
 
 def policy_is_newborn(case: Case) -> Verdict | None:
     """Rule 10: a policy watches for a whole cooldown before it acts."""
-    if not _newborn(case):
-        return None
-    created, cooldown = case.policy.created_at, case.policy.cooldown
-    return _hold(Code.NEWBORN, created=stamp(created), left=span(created + cooldown - case.now))
+    return _NEWBORN if _is_newborn(case) else None
 
 
 def measurements_are_missing(case: Case) -> Verdict | None:
     """Rule 11: never sleep while blind; an unseen target or one unknown answer is enough."""
-    if case.state.target is None:
-        return _hold(Code.BLIND, cause="target-not-observed")
     triggers = case.answers.triggers
-    if not triggers or len(triggers) != len(case.policy.triggers):
-        return _hold(Code.BLIND, cause=UnknownCause.NOT_ASKED.value, asked=len(triggers))
+    if case.state.target is None or not triggers or len(triggers) != len(case.policy.triggers):
+        return _BLIND
     for each in triggers:
         unknown = isinstance(each.to_zero, Unknown) or isinstance(each.from_zero, Unknown)
         if unknown or not isinstance(each.healthy, Yes):
-            return _hold(Code.BLIND, **blindness(case.answers))
+            return _BLIND
     return None
 
 
@@ -171,80 +135,48 @@ def measurements_are_stale(case: Case) -> Verdict | None:
     oldest = case.now - case.surroundings.stale_after
     for each in case.answers.triggers:
         if each.to_zero.at < oldest or each.from_zero.at < oldest or each.healthy.at < oldest:
-            break
-    else:
-        return None
-    at, name = min((one.at, each.name) for each in case.answers.triggers for one in each.each())
-    limit = span(case.surroundings.stale_after)
-    return _hold(Code.STALE, trigger=name, measured=stamp(at), age=span(case.now - at), limit=limit)
+            return _STALE
+    return None
 
 
 def clock_is_unsure(case: Case) -> Verdict | None:
     """Rule 11: a cooldown that a wrong clock measured may not be over."""
-    return None if case.surroundings.clock_sure else _hold(Code.CLOCK)
+    return None if case.surroundings.clock_sure else _CLOCK
 
 
 def inputs_are_behind(case: Case) -> Verdict | None:
     """Rule 11: a request may wait unread in the topic."""
-    return None if case.surroundings.inputs_read else _hold(Code.BEHIND)
+    return None if case.surroundings.inputs_read else _BEHIND
 
 
 def traffic_is_recent(case: Case) -> Verdict | None:
     """Rule 12: a request came within the cooldown."""
     last = case.state.last_request_at
     # The exact end of the cooldown counts as over: 14:59 of 15:00 holds, 15:00 does not.
-    if last is None or case.now >= last + case.policy.cooldown:
-        return None
-    return _hold(Code.RECENT_TRAFFIC, last_request=stamp(last), left=span(last + case.policy.cooldown - case.now))
-
-
-def _warm_until(case: Case) -> datetime:
-    state = case.state
-    latest = state.first_seen_at
-    if state.last_wake_at is not None and state.last_wake_at > latest:
-        latest = state.last_wake_at
-    if state.ready_at is not None and state.ready_at > latest:
-        latest = state.ready_at
-    if state.foreign_up_at is not None and state.foreign_up_at > latest:
-        latest = state.foreign_up_at
-    return latest + case.policy.cooldown
+    return _RECENT_TRAFFIC if last is not None and case.now < last + case.policy.cooldown else None
 
 
 def service_is_warm(case: Case) -> Verdict | None:
     """Rule 13: it came up, or was first seen, within the cooldown."""
-    until = _warm_until(case)
-    if case.now >= until:
-        return None
-    since, what = warmest(case.state)
-    return _hold(Code.COOLING_DOWN, since=stamp(since), what=what, left=span(until - case.now))
+    state = case.state
+    since = case.now - case.policy.cooldown
+    warm = _is_after(state.first_seen_at, since) or _is_after(state.last_wake_at, since)
+    warm = warm or _is_after(state.ready_at, since) or _is_after(state.foreign_up_at, since)
+    return _COOLING_DOWN if warm else None
 
 
 def trigger_is_not_idle(case: Case) -> Verdict | None:
     """Rule 14: every trigger must call the service idle."""
     for each in case.answers.triggers:
         if not isinstance(each.to_zero, Yes):
-            break
-    else:
-        return None
-    working = first_named(
-        [(each.name, each.to_zero) for each in case.answers.triggers if not isinstance(each.to_zero, Yes)]
-    )
-    return _hold(Code.NOT_IDLE, **measured(*working)) if working is not None else None
+            return _NOT_IDLE
+    return None
 
 
 def sleep_is_contested(case: Case) -> Verdict | None:
     """Rule 15: somebody else undid the last three sleeps at once; do not fight, name them."""
     since = case.state.contested_since
-    if since is None or case.now >= since + CONTESTED_FOR:
-        return None
-    manager = case.state.sleeps[-1].manager if case.state.sleeps else None
-    return _hold(
-        Code.CONTESTED,
-        manager=manager or "unknown",
-        since=stamp(since),
-        sleeps_undone=MAX_SLEEPS,
-        until=stamp(since + CONTESTED_FOR),
-    )
+    return _CONTESTED if since is not None and case.now < since + CONTESTED_FOR else None
 
 
 def sleep_budget_is_spent(case: Case) -> Verdict | None:
@@ -253,47 +185,26 @@ def sleep_budget_is_spent(case: Case) -> Verdict | None:
         return None
     ask = case.state.ask
     # A zero that is under way was paid for when it was first asked.
-    if ask is not None and ask.direction is Direction.ZERO and ask.answer in (None, Phase.FAILED):
-        return None
-    return _hold(Code.SLEEP_BUDGET, left=case.surroundings.budget_left)
-
-
-def _guarded(case: Case) -> bool:
-    return case.policy.zero_guard is ZeroGuard.RESOLVER and missing_hosts(case.state, case.now) != ()
+    under_way = ask is not None and ask.direction is Direction.ZERO and ask.answer in (None, Phase.FAILED)
+    return None if under_way else _SLEEP_BUDGET
 
 
 def guard_timed_out(case: Case) -> Verdict | None:
     """Rule 17: the resolver did not take the traffic in time; stay up, and ask again next cycle."""
     prepare = case.state.prepare
-    if prepare is None or prepare.timed_out or not _guarded(case):
+    if prepare is None or prepare.timed_out or not _is_guarded(case):
         return None
-    if case.now < prepare.since + case.policy.guard_timeout:
-        return None
-    missing = missing_hosts(case.state, case.now)
-    return _hold(
-        Code.GUARD_TIMEOUT,
-        asked=stamp(prepare.since),
-        timeout=span(case.policy.guard_timeout),
-        missing=", ".join(missing) if missing else "no host was heard from",
-    )
+    return _GUARD_TIMEOUT if case.now >= prepare.since + case.policy.guard_timeout else None
 
 
 def resolver_has_to_agree(case: Case) -> Verdict | None:
     """Rule 17: the resolver takes the traffic before the last replica goes."""
-    if not _guarded(case):
-        return None
-    missing = missing_hosts(case.state, case.now)
-    waits_for = ", ".join(missing) if missing else "any host"
-    return Verdict(Action.PREPARE, because(Code.AWAITING_RESOLVER, waits_for=waits_for))
+    return _AWAITING_RESOLVER if _is_guarded(case) else None
 
 
-def service_is_idle(case: Case) -> Verdict | None:
+def service_is_idle(_: Case) -> Verdict | None:
     """Rule 18: nothing speaks against sleeping."""
-    last = case.state.last_request_at
-    quiet = {} if last is None else {"last_request": stamp(last)}
-    found = first_named([(each.name, each.to_zero) for each in case.answers.triggers])
-    shown = measured(*found) if found is not None else {}
-    return Verdict(Action.ZERO, because(Code.IDLE, cooldown=span(case.policy.cooldown), **quiet, **shown))
+    return _IDLE
 
 
 WAKE_RULES: Final[tuple[Rule, ...]] = (
@@ -338,3 +249,22 @@ def first_match(rules: tuple[Rule, ...], case: Case) -> Verdict | None:
         if verdict is not None:
             return verdict
     return None
+
+
+def _is_paused(case: Case, kind: PauseKind) -> bool:
+    if case.policy.pause is None:
+        return False
+    pause = pause_in_force(case.policy, case.now)
+    return pause is not None and pause.kind is kind
+
+
+def _is_newborn(case: Case) -> bool:
+    return case.now < case.policy.created_at + case.policy.cooldown
+
+
+def _is_after(moment: datetime | None, since: datetime) -> bool:
+    return moment is not None and moment > since
+
+
+def _is_guarded(case: Case) -> bool:
+    return case.policy.zero_guard is ZeroGuard.RESOLVER and hosts_to_come(case.state, case.now) != ()

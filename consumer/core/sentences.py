@@ -29,7 +29,7 @@ _SENTENCES: Final = {
     Code.GUARD_TIMEOUT: "the resolver did not take the traffic within {timeout} of {asked}: {missing}",
     Code.IDLE: "nothing was asked of it for a whole cooldown ({cooldown}), and every trigger says idle",
     Code.REQUEST: "a request came at {requested} ({at})",
-    Code.STALE_REQUEST: "a request of {requested} came later than {limit} after it was made, and wakes nobody any more",
+    Code.STALE_REQUEST: "a request of {requested} is older than {limit}: its caller is gone, so nobody is woken",
     Code.NO_POLICY: "a request came, but no policy names this service yet; the wake is owed for a while",
     Code.POLICY_DELETED: "its policy was deleted, so {target} is given back awake",
     Code.TARGET_CHANGED: "its policy names another target, so the old one, {target}, is given back awake",
