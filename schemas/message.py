@@ -60,6 +60,7 @@ class Message(BaseModel):
         serialize_by_alias=True,
         from_attributes=True,
         ser_json_inf_nan="strings",
+        json_schema_serialization_defaults_required=True,
     )
 
     cluster: str

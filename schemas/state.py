@@ -15,7 +15,13 @@ VERSION: Final = 1
 """Raised when an older worker could no longer read what a newer one writes."""
 
 
-class TargetFacts(Part):
+class Remembered(Part):
+    """A piece of the state; what is null is left out."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
+
+class TargetFacts(Remembered):
     """The target as last reported; `generation` grows with every change of the replicas."""
 
     uid: str
@@ -26,7 +32,7 @@ class TargetFacts(Part):
     manager: str | None = None
 
 
-class Ask(Part):
+class Ask(Remembered):
     """The last command sent, and the handler's answer to it."""
 
     command_id: str
@@ -40,7 +46,7 @@ class Ask(Part):
     generation: int | None = None
 
 
-class Wake(Part):
+class Wake(Remembered):
     """A wake that is owed: due since `since`, not yet shown to have a ready replica."""
 
     since: Timestamp
@@ -55,7 +61,7 @@ class Wake(Part):
     failed: str | None = None
 
 
-class Prepare(Part):
+class Prepare(Remembered):
     """A zero that waits for the resolver to take the traffic."""
 
     command_id: str
@@ -63,7 +69,7 @@ class Prepare(Part):
     timed_out: bool = False
 
 
-class HostFacts(Part):
+class HostFacts(Remembered):
     """The last word of the resolver on one incoming host."""
 
     incoming: str
@@ -71,7 +77,7 @@ class HostFacts(Part):
     at: Timestamp
 
 
-class Mark(Part):
+class Mark(Remembered):
     """How far one origin partition was applied; what is not newer in offset and time is a repetition."""
 
     topic: str
@@ -80,7 +86,7 @@ class Mark(Part):
     at: Timestamp
 
 
-class Sleep(Part):
+class Sleep(Remembered):
     """One accepted zero of ours, and who undid it when, if somebody did."""
 
     at: Timestamp
@@ -88,7 +94,7 @@ class Sleep(Part):
     manager: str | None = None
 
 
-class Said(Part):
+class Said(Remembered):
     """The last decision that was written, so that a service idle for months can still be explained."""
 
     id: str
@@ -100,7 +106,7 @@ class Said(Part):
     command_id: str | None = None
 
 
-class Window(Part):
+class Window(Remembered):
     """The requests of the last `length`, as pairs of a bucket's index (widths since 1970) and its count."""
 
     length: timedelta
@@ -112,6 +118,7 @@ class ServiceState(Message):
     """One record a service; fields that are null are left out, a tombstone forgets the service."""
 
     model_config = ConfigDict(
+        json_schema_serialization_defaults_required=False,
         json_schema_extra={
             "examples": [
                 {
@@ -177,7 +184,7 @@ class ServiceState(Message):
                     },
                 }
             ]
-        }
+        },
     )
 
     v: Literal[1] = VERSION

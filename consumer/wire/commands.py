@@ -48,7 +48,7 @@ def _expect(message: ScaleCommand) -> Expect | None:
 
 
 def _reason(reason: parts.Reason) -> Reason:
-    return Reason(Code(reason.code), tuple((name, fact) for name, fact in reason.facts.items() if fact is not None))
+    return Reason(Code(reason.code), tuple(reason.facts.items()))
 
 
 def _cause(cause: parts.Cause) -> Cause:

@@ -69,7 +69,7 @@ def decision_message(judged: Judged, outcome: Outcome, cluster: str) -> Decision
     """Return the message that records the judgement and what came of it."""
     before, policy = judged.before, judged.policy
     inputs = {
-        "requests": outcome.state.requests,
+        "requests": before.requests,
         "event": judged.event,
         "answers": judged.answers,
         "path": path_of(before.hosts),

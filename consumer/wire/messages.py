@@ -1,5 +1,7 @@
-"""Commands and statuses out of core values, and the core's facts out of results."""
+"""Commands, statuses and controls out of core values, and the core's facts out of results and controls."""
 
+from consumer.core.control import Control as Switch
+from consumer.core.control import ControlKind, Controls
 from consumer.core.inputs import RecordCause, ResultSeen
 from consumer.core.outcome import Command
 from consumer.core.policy import Policy
@@ -7,7 +9,9 @@ from consumer.core.service import Direction, Mode, TargetRef
 from consumer.core.service import Phase as CorePhase
 from consumer.core.state import HostFacts, ServiceState
 from consumer.wire.shapes import json_of
+from schemas.control import Control, Freeze, ModeSetting
 from schemas.parts import KnownTarget
+from schemas.parts import Mode as WireMode
 from schemas.scale_command import ScaleCommand
 from schemas.scale_result import ResultCause, ScaleResult
 from schemas.service_status import Path, ServiceStatus
@@ -43,6 +47,42 @@ def result_seen(result: ScaleResult, origin: RecordCause) -> ResultSeen:
         error=result.error.message if result.error else None,
         retryable=result.error.retryable if result.error else False,
         triggered_at=result.triggered_at,
+    )
+
+
+def controls_of(message: Control) -> tuple[Switch, Switch]:
+    """Return what a control record says of its scope: a freeze or none, then a mode or none."""
+    scope, freeze, mode = message.scope, message.freeze, message.mode
+    return (
+        Switch(scope, ControlKind.FREEZE, None, freeze.by, freeze.why, freeze.until, freeze.at)
+        if freeze
+        else Switch(scope, ControlKind.UNFREEZE, None, message.by, message.why, None, message.at),
+        Switch(scope, ControlKind.MODE, Mode(mode.mode.value), mode.by, mode.why, mode.until, mode.at)
+        if mode
+        else Switch(scope, ControlKind.MODE, None, message.by, message.why, None, message.at),
+    )
+
+
+def control_message(controls: Controls, change: Switch, cluster: str) -> Control:
+    """Return the record that carries out a change: the whole of its scope, with what was switched there before.
+
+    A compacted topic keeps the last record of a key only, so a freeze must not wipe out the mode set before it.
+    """
+    scope = change.key_pattern
+    after = controls.apply(change)
+    freeze, mode = after.freezes.get(scope), after.modes.get(scope)
+    return Control(
+        cluster=cluster,
+        scope=scope,
+        by=change.by,
+        at=change.at,
+        why=change.why,
+        freeze=Freeze(by=freeze.by, at=freeze.at, why=freeze.why, until=freeze.until)
+        if freeze and freeze.kind is ControlKind.FREEZE
+        else None,
+        mode=ModeSetting(mode=WireMode(mode.mode.value), by=mode.by, at=mode.at, why=mode.why, until=mode.until)
+        if mode and mode.mode
+        else None,
     )
 
 

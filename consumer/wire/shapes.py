@@ -16,7 +16,7 @@ from consumer.core.inputs import Cause, CycleCause, Event
 from consumer.core.policy import InvalidPeriod, Trigger
 from consumer.core.reasons import Reason
 from consumer.core.schedule import EnabledPeriod, Schedule, parse_schedule
-from consumer.wire.sentences import sentence
+from consumer.core.sentences import sentence
 from schemas.message import rfc3339
 
 T = TypeVar("T")

@@ -11,6 +11,7 @@ from consumer.core.inputs import CycleCause, PolicySeen, RecordCause, RequestSee
 from consumer.core.outcome import Action, Outcome
 from consumer.core.policy import Policy, Trigger
 from consumer.core.reasons import Code, because
+from consumer.core.sentences import sentence
 from consumer.core.service import ServiceKey, TargetRef
 from consumer.core.state import ServiceState
 from consumer.wire.decision import Judged, Judgement, Logged, decision_message, logged_from
@@ -60,14 +61,14 @@ def test_the_same_judgement_gives_the_same_bytes(judged: Judged, outcome: Outcom
 def simple(**given: object) -> Decision:
     before = ServiceState(ServiceKey("shop", "web"), T0)
     judged = Judged(Judgement.CYCLE, before=before, surroundings=Surroundings(CycleCause("7:0", 3)), now=T0)
-    outcome = Outcome(before, Action.HOLD, because(Code.ASLEEP, since="09:30"), CycleCause("7:0", 3))
+    outcome = Outcome(before, Action.HOLD, because(Code.CLOCK), CycleCause("7:0", 3))
     return decision_message(replace(judged, **given), outcome, "default")  # type: ignore[arg-type]
 
 
 def test_a_decision_names_its_cause_in_one_form() -> None:
     decision = simple()
     assert decision.model_dump(mode="json", by_alias=True)["cause"] == {"cycle": "7:0#3"}
-    assert decision.reason.message == "it is asleep, and nothing asks for it (since 09:30)"
+    assert decision.reason.message == sentence(because(Code.CLOCK))
 
 
 def test_the_policy_is_logged_only_when_it_is_new() -> None:
