@@ -3,11 +3,12 @@
 import json
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from schemas.codec import Undecodable, decode
 from schemas.control import Control, Freeze
@@ -108,11 +109,19 @@ def test_what_is_no_message_says_so(raw: bytes | None) -> None:
     assert read.raw is raw
 
 
+T = TypeVar("T", bound=BaseModel)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
 LABELS = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,8}[a-z0-9])?", fullmatch=True)
 MOMENTS = st.datetimes(timezones=st.just(UTC)).map(lambda at: at.replace(microsecond=at.microsecond // 1000 * 1000))
 NATURALS = st.integers(0, 2**53)
-REASONS = st.builds(
+
+
+def built(model: type[T], **fields: st.SearchStrategy[object]) -> st.SearchStrategy[T]:
+    """Return messages of these fields and no others; `st.builds` would see the camelCase names beside them."""
+    return st.fixed_dictionaries(fields).map(model.model_validate)
+
+
+REASONS = built(
     Reason,
     code=TEXTS,
     message=TEXTS,
@@ -120,37 +129,37 @@ REASONS = st.builds(
         TEXTS, TEXTS | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.booleans(), max_size=3
     ),
 )
-CAUSES = st.builds(RecordCause, topic=TEXTS, partition=NATURALS, offset=NATURALS) | st.builds(CycleCause, cycle=TEXTS)
-COMMANDS = st.builds(
+CAUSES = built(RecordCause, topic=TEXTS, partition=NATURALS, offset=NATURALS) | built(CycleCause, cycle=TEXTS)
+COMMANDS = built(
     ScaleCommand,
     cluster=TEXTS,
     id=TEXTS,
     seq=NATURALS,
     namespace=LABELS,
     service=LABELS,
-    target=st.builds(TargetRef, api_version=TEXTS, kind=TEXTS, name=TEXTS),
+    target=built(TargetRef, api_version=TEXTS, kind=TEXTS, name=TEXTS),
     direction=st.just(Direction.ZERO),
     replicas=st.just(0),
-    expect=st.builds(Expect, uid=TEXTS, generation=NATURALS, replicas=NATURALS),
+    expect=built(Expect, uid=TEXTS, generation=NATURALS, replicas=NATURALS),
     reason=REASONS,
-    autoscaler=st.none() | st.builds(Autoscaler, type=TEXTS, name=TEXTS),
-    policy=st.builds(PolicyRef, uid=TEXTS, hash=TEXTS),
+    autoscaler=st.none() | built(Autoscaler, type=TEXTS, name=TEXTS),
+    policy=built(PolicyRef, uid=TEXTS, hash=TEXTS),
     triggered_at=MOMENTS,
     decided_at=MOMENTS,
     cause=CAUSES,
 )
-RESULTS = st.builds(
+RESULTS = built(
     ScaleResult,
     cluster=TEXTS,
     id=TEXTS,
     command_id=st.none() | TEXTS,
     namespace=LABELS,
     service=LABELS,
-    target=st.builds(KnownTarget, api_version=TEXTS, kind=TEXTS, name=TEXTS, uid=st.none() | TEXTS),
+    target=built(KnownTarget, api_version=TEXTS, kind=TEXTS, name=TEXTS, uid=st.none() | TEXTS),
     phase=st.sampled_from(Phase),
     replicas=NATURALS,
     ready_replicas=NATURALS,
-    error=st.none() | st.builds(ResultError, code=TEXTS, message=TEXTS, retryable=st.booleans()),
+    error=st.none() | built(ResultError, code=TEXTS, message=TEXTS, retryable=st.booleans()),
     cause=st.sampled_from(ResultCause),
     manager=st.none() | TEXTS,
     attempts=NATURALS,
