@@ -1,0 +1,122 @@
+"""Targets in memory: the fast twin of a cluster, where nothing happens by itself."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+from consumer.core.service import OWN_MANAGER
+from consumer.ports import (
+    Change,
+    Clock,
+    TargetError,
+    TargetGoneError,
+    TargetKey,
+    TargetMovedError,
+    TargetView,
+)
+
+
+class MemoryTargets:
+    """Workloads as values; tests play everybody else: they create, delete, scale by hand and make pods ready."""
+
+    def __init__(self, clock: Clock, manager: str = OWN_MANAGER) -> None:
+        self.calls: list[tuple[TargetKey, Change | None]] = []
+        """Every call so far: a change, or None for a look."""
+        self._clock = clock
+        self._manager = manager
+        self._views: dict[TargetKey, TargetView] = {}
+        self._failures: deque[TargetError] = deque()
+        self._changed = asyncio.Event()
+        self._version = 0
+
+    async def look(self, key: TargetKey) -> TargetView:
+        """Read the target."""
+        self.calls.append((key, None))
+        await self._answer()
+        return self._present(key)
+
+    async def scale(self, key: TargetKey, change: Change) -> TargetView:
+        """Apply a conditional change."""
+        self.calls.append((key, change))
+        await self._answer()
+        view = self._present(key)
+        if view.replicas != change.expected or change.resource_version not in (None, view.resource_version):
+            message = f"{key} has {view.replicas} replicas at version {view.resource_version}; read it and judge anew"
+            raise TargetMovedError(message)
+        return self._scaled(view, change.wanted, self._manager)
+
+    async def watch(self) -> AsyncIterator[TargetView | TargetKey]:
+        """Yield all, then what changes; of several changes of one target before they are read the last."""
+        shown: dict[TargetKey, str] = {}
+        while True:
+            # Taken before looking, so that a change during a yield is not slept through.
+            changed = self._changed
+            for key in [key for key in shown if key not in self._views]:
+                del shown[key]
+                yield key
+            for view in [view for view in self._views.values() if shown.get(view.key) != view.resource_version]:
+                shown[view.key] = view.resource_version
+                yield view
+            await changed.wait()
+
+    def create(self, key: TargetKey, *, replicas: int, ready: int = 0) -> TargetView:
+        """Create a target under a new uid, in the place of an old one if there is one."""
+        self._version += 1
+        uid = f"uid-{self._version}"
+        return self._put(
+            TargetView(
+                key=key,
+                uid=uid,
+                generation=1,
+                resource_version=str(self._version),
+                replicas=replicas,
+                ready=ready,
+                at=self._clock.read().now,
+            )
+        )
+
+    def delete(self, key: TargetKey) -> None:
+        """Delete it."""
+        del self._views[key]
+        self._announce()
+
+    def scale_by_hand(self, key: TargetKey, replicas: int, manager: str = "kubectl") -> TargetView:
+        """Somebody else sets the replicas, whatever they are."""
+        return self._scaled(self._views[key], replicas, manager)
+
+    def make_ready(self, key: TargetKey, ready: int) -> TargetView:
+        """The status changes: so many pods are ready now."""
+        return self._put(replace(self._views[key], ready=ready))
+
+    def fail(self, *failures: TargetError) -> None:
+        """Answer the next calls with these, one each."""
+        self._failures.extend(failures)
+
+    async def _answer(self) -> None:
+        # A real call waits, too: whoever relies on nothing happening meanwhile is found out.
+        await asyncio.sleep(0)
+        if self._failures:
+            raise self._failures.popleft()
+
+    def _present(self, key: TargetKey) -> TargetView:
+        view = self._views.get(key)
+        if view is None:
+            raise TargetGoneError(f"there is no {key}; create it, or correct the policy that names it")
+        return view
+
+    def _scaled(self, view: TargetView, replicas: int, manager: str) -> TargetView:
+        if replicas == view.replicas:
+            return view
+        return self._put(replace(view, replicas=replicas, generation=view.generation + 1, manager=manager))
+
+    def _put(self, view: TargetView) -> TargetView:
+        self._version += 1
+        view = replace(view, resource_version=str(self._version), at=self._clock.read().now)
+        self._views[view.key] = view
+        self._announce()
+        return view
+
+    def _announce(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
