@@ -40,7 +40,9 @@ LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """The creation time of a resource that states none, as in a file: such a service is not newborn."""
 MAX_COOLDOWN: Final = 604_800
 MAX_INT32: Final = 2**31 - 1
+CREDENTIALS_IN_URL: Final = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
+_ANY_JSON: Final = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
 _LEGACY_KINDS: Final = {"deployments": "Deployment", "rollouts": "Rollout"}
 _PAUSES: Final = {
     "": None,
@@ -101,6 +103,15 @@ Locator = Callable[[FieldPath], str]
 E = TypeVar("E", bound=StrEnum)
 
 
+@dataclass(frozen=True, slots=True)
+class ResourceText:
+    """A resource as JSON, for those who read more of it than we do; without secrets."""
+
+    name: str
+    spec: bytes
+    status: bytes
+
+
 def policy_from(
     resource: Mapping[str, object], *, where: str | Locator, check: TriggerCheck
 ) -> Policy | tuple[Problem, ...]:
@@ -129,6 +140,34 @@ def key_of(resource: Mapping[str, object]) -> ServiceKey | None:
     root = _Node(resource, (), _Report("", []))
     namespace, service = root.child("metadata").text("namespace"), root.child("spec").text("service")
     return ServiceKey(namespace, service) if namespace and service else None
+
+
+def shareable(resource: Mapping[str, object]) -> ResourceText:
+    """Return what of a resource may be shown to anyone: all but the values of headers."""
+    root = _Node(resource, (), _Report("", []))
+    status = resource.get("status")
+    return ResourceText(
+        name=root.child("metadata").text("name") or "",
+        spec=orjson.dumps(_without_headers(resource.get("spec")), option=_ANY_JSON, default=str),
+        status=orjson.dumps(status if isinstance(status, Mapping) else {}, option=_ANY_JSON, default=str),
+    )
+
+
+def _without_headers(value: object) -> object:
+    match value:
+        case Mapping():
+            return {
+                name: dict.fromkeys(inner, "********")
+                if str(name).lower() == "headers" and isinstance(inner, Mapping)
+                else _without_headers(inner)
+                for name, inner in value.items()
+            }
+        case list():
+            return [_without_headers(item) for item in value]
+        case str():
+            return CREDENTIALS_IN_URL.sub("********", value)
+        case _:
+            return value
 
 
 def content_hash(policy: Policy) -> str:
@@ -305,7 +344,7 @@ def _plain(value: object) -> str:
         case int() | float():
             return repr(value)
         case _:
-            return orjson.dumps(value, option=orjson.OPT_SORT_KEYS, default=str).decode()
+            return orjson.dumps(value, option=_ANY_JSON, default=str).decode()
 
 
 def _period(spec: _Node) -> EnabledPeriod | InvalidPeriod | None:

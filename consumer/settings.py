@@ -1,7 +1,6 @@
 """All settings: their names, defaults and sources; the only module that reads the environment."""
 
 import os
-import re
 import tomllib
 from collections.abc import Collection, Mapping
 from datetime import timedelta
@@ -26,6 +25,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from consumer.core.reasons import span
 from consumer.core.schedule import parse_go_duration
 from consumer.core.service import Mode
+from consumer.elastiservice import CREDENTIALS_IN_URL
 from schemas.topics import DEFAULT_PREFIX
 
 ENV_PREFIX = "ELASTI_"
@@ -37,7 +37,6 @@ INVALID_INTERVAL = "Invalid POLLING_INTERVAL value, using default 30s"
 NEGATIVE_INTERVAL = "POLLING_INTERVAL must be positive, using default 30s"
 
 _MASK = "********"
-_CREDENTIALS_IN_URL = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 _KUBEELASTI = {
     "PROMETHEUS_TRIGGER_SERVER_ADDRESS": "prometheus_address",
@@ -333,4 +332,4 @@ def _shown(value: object) -> str:
         case tuple():
             return ",".join(_shown(part) for part in value)
         case _:
-            return _CREDENTIALS_IN_URL.sub(_MASK, str(value))
+            return CREDENTIALS_IN_URL.sub(_MASK, str(value))

@@ -16,6 +16,7 @@ from aioprometheus.renderer import render
 from consumer.core.outcome import Action
 from consumer.core.reasons import Code
 from consumer.core.service import Direction, Phase, ServiceKey, TargetRef
+from consumer.elastiservice import CREDENTIALS_IN_URL
 from schemas.topics import Topic
 
 MAX_SERVICES: Final = 1_000
@@ -301,7 +302,7 @@ def _escaped(value: str) -> str:
 
 _SECRET_NAME: Final = re.compile(r"password|passwd|secret|token|authorization|credential|api.?key", re.IGNORECASE)
 _SECRET_TEXT: Final = (
-    (re.compile(r"(?<=://)[^/@\s]+(?=@)"), "********"),
+    (CREDENTIALS_IN_URL, "********"),
     (re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9+/._~=-]{6,}", re.IGNORECASE), r"\1 ********"),
 )
 

@@ -1,5 +1,6 @@
 """ElastiService resources: what KubeElasti accepts is understood, what is wrong is told field by field."""
 
+import json
 from collections.abc import Sequence
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,16 @@ import pytest
 from consumer.core.policy import InvalidPeriod, Pause, PauseKind, Policy, Trigger, WakeReplicas, ZeroGuard
 from consumer.core.schedule import EnabledPeriod, parse_period
 from consumer.core.service import Autoscaler, Mode, ServiceKey, TargetRef
-from consumer.elastiservice import LONG_AGO, PAUSED, PAUSED_UNTIL, FieldPath, content_hash, key_of, policy_from
+from consumer.elastiservice import (
+    LONG_AGO,
+    PAUSED,
+    PAUSED_UNTIL,
+    FieldPath,
+    content_hash,
+    key_of,
+    policy_from,
+    shareable,
+)
 from consumer.ports import Problem
 
 Resource = dict[str, object]
@@ -330,3 +340,22 @@ def test_the_service_of_an_invalid_resource_is_known_when_it_names_one() -> None
     assert key_of(changed("spec/mode", "half")) == ServiceKey("shop", "web")
     assert key_of(without("spec/service")) is None
     assert key_of({"spec": 5}) is None
+
+
+def test_what_is_shared_of_a_resource_holds_everything_but_secrets() -> None:
+    metadata = {"serverAddress": "http://me:hunter2@host:1", "Headers": {"Authorization": "hunter2", "X": "hunter2"}}
+    resource = changed("status", {"mode": "proxy"}, changed("spec/triggers/0/metadata", metadata))
+    text = shareable(changed("spec/probeResponse", [{"response": {"status": 200}}], resource))
+    assert b"hunter2" not in text.spec
+    assert (text.name, json.loads(text.status)) == ("web-policy", {"mode": "proxy"})
+    spec = json.loads(text.spec)
+    assert spec["probeResponse"] == [{"response": {"status": 200}}]
+    assert spec["triggers"][0]["metadata"] == {
+        "serverAddress": "http://********@host:1",
+        "Headers": {"Authorization": "********", "X": "********"},
+    }
+
+
+def test_what_is_shared_of_an_odd_resource_is_still_readable() -> None:
+    text = shareable({"metadata": 5, "status": 5})
+    assert (text.name, json.loads(text.spec), json.loads(text.status)) == ("", None, {})

@@ -1,6 +1,7 @@
 """Policies from files, on real files: problems with their line, the last valid version, and live changes."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -357,3 +358,14 @@ async def test_a_look_that_is_not_thorough_skips_only_what_has_its_old_stamp(tmp
     path.write_text(document("web", cooldown=3000))
     await files.read(thorough=False)
     assert cooldown(files) == 3000
+
+
+async def test_the_resources_of_the_policies_in_force_can_be_shared(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(document("web", name="young", cooldown=1))
+    (tmp_path / "b.yaml").write_text(document("web", name="first", cooldown=2))
+    files = await read(tmp_path)
+    (tmp_path / "b.yaml").write_text(document("web", name="first", cooldown=-1))
+    await files.read()
+    (text,) = files.resources().values()
+    assert (text.name, json.loads(text.spec)["cooldownPeriod"]) == ("first", 2)

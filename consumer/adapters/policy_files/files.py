@@ -15,7 +15,7 @@ from consumer.adapters.policy_files.documents import Document, read
 from consumer.core.conflicts import Standing
 from consumer.core.policy import Policy
 from consumer.core.service import ServiceKey
-from consumer.elastiservice import key_of, policy_from
+from consumer.elastiservice import ResourceText, key_of, policy_from, shareable
 from consumer.ports import PolicyEntry, PolicyGone, Problem, TriggerCheck
 
 log = structlog.get_logger(__name__)
@@ -37,6 +37,7 @@ class _Resource:
     key: ServiceKey | None
     where: str
     policy: Policy | None
+    text: ResourceText
     problems: tuple[Problem, ...] = ()
 
 
@@ -56,7 +57,7 @@ class _Known:
     """Everything that one look at the files gave; `valid` is the last valid content of every resource."""
 
     files: Mapping[Path, _File]
-    valid: Mapping[_Name, Policy]
+    valid: Mapping[_Name, _Resource]
     entries: Mapping[ServiceKey, PolicyEntry]
     standing: Standing
     problems: tuple[Problem, ...]
@@ -130,6 +131,14 @@ class PolicyFiles:
         self._followers.add(follower)
         return follower
 
+    def resources(self) -> Mapping[ServiceKey, ResourceText]:
+        """The resources of the policies in force; for the gateway's `Resources`."""
+        return {
+            resource.policy.key: resource.text
+            for resource in self._known.valid.values()
+            if resource.policy and self._known.standing.in_force[resource.policy.key] is resource.policy
+        }
+
     def problems(self) -> tuple[Problem, ...]:
         """Everything that is wrong in any file, also where no service can be told."""
         return self._known.problems
@@ -181,15 +190,16 @@ def _look(paths: Sequence[Path], before: _Known, check: TriggerCheck, *, thoroug
             first = resources.setdefault(resource.name, _in_force(resource, file.trouble, before.valid))
             if first.where != resource.where:
                 problems.append(_twice(resource, first.where))
-    valid = {name: resource.policy for name, resource in resources.items() if resource.policy}
-    standing = Standing.of(valid.values())
+    valid = {name: resource for name, resource in resources.items() if resource.policy}
+    standing = Standing.of(resource.policy for resource in valid.values() if resource.policy)
     return _Known(files, valid, _entries(resources.values(), standing), standing, tuple(problems))
 
 
-def _in_force(resource: _Resource, trouble: Problem | None, valid: Mapping[_Name, Policy]) -> _Resource:
+def _in_force(resource: _Resource, trouble: Problem | None, valid: Mapping[_Name, _Resource]) -> _Resource:
     """Return the resource with its last valid content, and with the trouble of its file among its problems."""
     problems = (*resource.problems, trouble) if trouble else resource.problems
-    return replace(resource, policy=resource.policy or valid.get(resource.name), problems=problems)
+    last = resource if resource.policy else valid.get(resource.name, resource)
+    return replace(resource, policy=last.policy, text=last.text, problems=problems)
 
 
 def _found(paths: Iterable[Path]) -> Iterator[Path]:
@@ -237,7 +247,14 @@ def _file(path: Path, last: _File, check: TriggerCheck) -> _File:
 def _resource(document: Document, check: TriggerCheck) -> _Resource:
     result = policy_from(document.content, where=document.locate, check=check)
     policy, problems = (result, ()) if isinstance(result, Policy) else (None, result)
-    return _Resource(_name(document), key_of(document.content), document.locate(()), policy, problems)
+    return _Resource(
+        name=_name(document),
+        key=key_of(document.content),
+        where=document.locate(()),
+        policy=policy,
+        text=shareable(document.content),
+        problems=problems,
+    )
 
 
 def _name(document: Document) -> _Name:
