@@ -73,7 +73,9 @@ def wake_due(wake: Wake) -> datetime:
 
 def sleep_is_asked(ask: Ask | None, direction: Direction, now: datetime) -> bool:
     """Whether a zero or prepare of that direction is under way, and not due to be asked again."""
-    if ask is None or ask.direction is not direction or ask.answer not in (None, Phase.FAILED):
+    if ask is None or ask.direction is not direction:
+        return False
+    if ask.answer is not None and ask.answer is not Phase.FAILED:
         return False
     return now < ask.at + backoff(FIRST_SLEEP_RETRY, ask.attempts)
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Final, assert_never
+from typing import Final
 
 from consumer.core.answers import Answers
 from consumer.core.asks import due_at, sleep_is_asked, up_is_asked, wake_due, wanted_replicas
@@ -100,22 +100,19 @@ def release(
 
 def _judged(case: Case, verdict: Verdict) -> Outcome:
     """Carry a verdict out, as far as it is not carried out already and the mode lets it."""
-    match verdict.action:
-        case Action.HOLD:
-            return _held(case, verdict)
-        case Action.UP:
-            return _woken(case, verdict)
-        case Action.ZERO | Action.PREPARE:
-            return _put_to_sleep(case, verdict)
-        case _:
-            assert_never(verdict.action)
+    # Chained, since a match looks every member of the enumeration up anew; this is run for each service and cycle.
+    action = verdict.action
+    if action is Action.HOLD:
+        return _held(case, verdict)
+    return _woken(case, verdict) if action is Action.UP else _put_to_sleep(case, verdict)
 
 
 def _held(case: Case, verdict: Verdict) -> Outcome:
-    state, code = case.state, verdict.code
+    state, code, prepare = case.state, verdict.code, case.state.prepare
+    if state.wake is None and prepare is None:
+        return _concluded(case, verdict)
     if code is Code.NEVER_READY:
         return _concluded(case, verdict, after=replace(state, wake=None))
-    prepare = state.prepare
     if prepare is None:
         return _concluded(case, verdict)
     if code is Code.GUARD_TIMEOUT:

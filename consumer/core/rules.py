@@ -1,6 +1,5 @@
 """The rules of an evaluation cycle, one small function each, in the order in which the first match wins."""
 
-from datetime import datetime
 from typing import Final
 
 from consumer.core.answers import Unknown, Yes
@@ -43,7 +42,7 @@ _IDLE: Final = Verdict(Action.ZERO, Code.IDLE)
 
 def everything_is_paused(case: Case) -> Verdict | None:
     """Rule 1: a person took the service out of our hands."""
-    return _PAUSED if _is_paused(case, PauseKind.ALL) else None
+    return _PAUSED if case.policy.pause is not None and _is_paused(case, PauseKind.ALL) else None
 
 
 def policy_is_missing(case: Case) -> Verdict | None:
@@ -105,7 +104,7 @@ def service_sleeps(case: Case) -> Verdict | None:
 
 def sleeps_are_paused(case: Case) -> Verdict | None:
     """Rule 9: a person wants this service to stay up."""
-    return _PAUSED if _is_paused(case, PauseKind.SLEEP) else None
+    return _PAUSED if case.policy.pause is not None and _is_paused(case, PauseKind.SLEEP) else None
 
 
 def sleeps_are_frozen(case: Case) -> Verdict | None:
@@ -160,9 +159,10 @@ def service_is_warm(case: Case) -> Verdict | None:
     """Rule 13: it came up, or was first seen, within the cooldown."""
     state = case.state
     since = case.now - case.policy.cooldown
-    warm = _is_after(state.first_seen_at, since) or _is_after(state.last_wake_at, since)
-    warm = warm or _is_after(state.ready_at, since) or _is_after(state.foreign_up_at, since)
-    return _COOLING_DOWN if warm else None
+    for moment in (state.first_seen_at, state.last_wake_at, state.ready_at, state.foreign_up_at):
+        if moment is not None and moment > since:
+            return _COOLING_DOWN
+    return None
 
 
 def trigger_is_not_idle(case: Case) -> Verdict | None:
@@ -252,18 +252,12 @@ def first_match(rules: tuple[Rule, ...], case: Case) -> Verdict | None:
 
 
 def _is_paused(case: Case, kind: PauseKind) -> bool:
-    if case.policy.pause is None:
-        return False
     pause = pause_in_force(case.policy, case.now)
     return pause is not None and pause.kind is kind
 
 
 def _is_newborn(case: Case) -> bool:
     return case.now < case.policy.created_at + case.policy.cooldown
-
-
-def _is_after(moment: datetime | None, since: datetime) -> bool:
-    return moment is not None and moment > since
 
 
 def _is_guarded(case: Case) -> bool:
