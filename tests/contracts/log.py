@@ -68,6 +68,20 @@ class Owner:
             self._changed.notify_all()
 
 
+class Finisher(Owner):
+    """Commits its work at the last moment."""
+
+    member: Membership
+
+    def __init__(self, place: tuple[str, int]) -> None:
+        super().__init__()
+        self._place = place
+
+    async def lost(self, partitions: frozenset[int]) -> None:
+        await self.member.commit({self._place: 1})
+        await super().lost(partitions)
+
+
 def names() -> tuple[str, str]:
     """Two topic names that no other test has."""
     mark = uuid.uuid4().hex[:8]
@@ -252,6 +266,20 @@ class MembershipContract:
             await owner.holds({0})
             await member.commit({(topic, 0): 1})
             assert await member.seek_to_committed(0) == {topic: 1}
+
+    async def test_what_is_finished_while_a_partition_is_lost_is_committed(self, bed: Bed) -> None:
+        topic, _ = names()
+        await bed.create(topic, 1)
+        subscription = Subscription(topic, (topic,))
+        member, owner = bed.membership(subscription), Finisher((topic, 0))
+        owner.member = member
+        await bed.publisher().publish(line(topic, "one"))
+        await member.start(owner)
+        await owner.holds({0})
+        await member.stop()
+        async with joined(bed, subscription) as (next_one, next_owner):
+            await next_owner.holds({0})
+            assert await next_one.seek_to_committed(0) == {topic: 1}
 
     async def test_two_members_share_and_the_one_that_stays_takes_all(self, bed: Bed) -> None:
         first, second = names()

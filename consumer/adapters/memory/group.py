@@ -40,18 +40,20 @@ class MemoryMembership:
 
     async def take(self, partitions: frozenset[int]) -> None:
         """Own these from now on, called by the group: everything owned before is given up first."""
-        lost, self._owned = self._owned, partitions
         self._resumed.clear()
         ownership = self._ownership
         if ownership is None:
             return
         try:
-            if lost:
-                await ownership.lost(lost)
+            if self._owned:
+                # Still owned meanwhile: what is finished now can still be committed.
+                await ownership.lost(self._owned)
+            self._owned = partitions
             if partitions:
                 self._check()
                 await ownership.gained(partitions)
         except LogError as error:
+            self._owned = partitions
             self._trouble = error
             self._log.wake()
 
