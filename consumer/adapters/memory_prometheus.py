@@ -1,7 +1,8 @@
 """The in-memory twin of Prometheus: a function from (query, time) to its result, joined queries included."""
 
+import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -21,15 +22,35 @@ _BRANCH: Final = re.compile(
 
 @dataclass(slots=True)
 class MemoryMeasurements:
-    """Implements `Measurements` with a function; `asked` holds every request in its order."""
+    """Implements `Measurements` with a function; `asked` holds every request in its order.
+
+    `gate` is awaited before each answer, so that a server can be slow, or never answer.
+    """
 
     evaluate: Evaluate
+    gate: Callable[[Question], Awaitable[None]] | None = None
     asked: list[tuple[Question, datetime]] = field(default_factory=list)
     closed: bool = False
 
-    async def ask(self, question: Question, at: datetime, limit: timedelta) -> Reading | Failure:  # noqa: ARG002 - answers at once
+    async def ask(self, question: Question, at: datetime, limit: timedelta) -> Reading | Failure:
         """Evaluate the query as a server would, the branches of a joined one each for itself."""
         self.asked.append((question, at))
+        try:
+            async with asyncio.timeout(limit.total_seconds()):
+                await self._gate(question)
+        except TimeoutError:
+            return Failure(UnknownCause.TIMEOUT, Blame.EITHER, f"{question.source.server} did not answer in time")
+        return self._answer(question, at)
+
+    async def close(self) -> None:
+        """Remember that nothing may be asked any more."""
+        self.closed = True
+
+    async def _gate(self, question: Question) -> None:
+        if self.gate is not None:
+            await self.gate(question)
+
+    def _answer(self, question: Question, at: datetime) -> Reading | Failure:
         branches = tuple(_BRANCH.finditer(question.query))
         if not branches:
             return self.evaluate(question.query, at)
@@ -42,10 +63,6 @@ class MemoryMeasurements:
             series.extend(outcome.series)
             partial.extend(outcome.partial)
         return Reading(Shape.VECTOR, tuple(series), tuple(partial))
-
-    async def close(self) -> None:
-        """Remember that nothing may be asked any more."""
-        self.closed = True
 
 
 def _labelled(branch: re.Match[str], outcome: Reading | Failure) -> Reading | Failure:

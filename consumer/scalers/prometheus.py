@@ -59,7 +59,7 @@ class _Masked:
         if sight.present is None or now - sight.present > _DAY:
             return None
         return Unknown(
-            UnknownCause.METRIC_VANISHED, now, f"{self.metric} had series at {sight.present:%F %TZ}, now none"
+            UnknownCause.METRIC_VANISHED, now, f"{self.metric} had series at {sight.present:%Y-%m-%d %H:%M:%SZ}, now none"
         )
 
     async def _last_seen(self, measure: Measure, now: datetime) -> _Sight | Unknown:
