@@ -32,7 +32,7 @@ class Judgement(StrEnum):
     REQUEST = "request"
     RETRY = "retry"
     RELEASE = "release"
-    ADOPT = "adopt"
+    ADOPT = "adoption"
 
 
 class Inputs(Part):

@@ -6,8 +6,9 @@ from enum import StrEnum
 
 from pydantic import ValidationError
 
+from consumer.core import replay
 from consumer.core.answers import Answers
-from consumer.core.inputs import Cause, Event, Surroundings
+from consumer.core.inputs import Cause, Event, RequestSeen, ResultSeen, Surroundings
 from consumer.core.outcome import Action, Outcome
 from consumer.core.policy import Policy
 from consumer.core.reasons import Reason
@@ -26,7 +27,7 @@ class Judgement(StrEnum):
     REQUEST = "request"
     RETRY = "retry"
     RELEASE = "release"
-    ADOPT = "adopt"
+    ADOPT = "adoption"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,21 @@ def logged_from(decision: Decision) -> Logged | Undecodable:
         return Undecodable(f"decision {decision.id}: {cause_of(error)}", None)
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         return Undecodable(f"decision {decision.id}: {error}"[:MAX_CAUSE], None)
+
+
+def judgement_of(logged: Logged, policy: Policy | None) -> replay.Judged:
+    """Return what the core needs to judge again, under the policy that was in force then (or any other)."""
+    judged, event = logged.judged, logged.judged.event
+    return replay.Judged(
+        occasion=replay.Occasion(judged.judgement.value),
+        policy=policy,
+        state=judged.before,
+        surroundings=judged.surroundings,
+        now=judged.now,
+        answers=judged.answers,
+        event=event if isinstance(event, (RequestSeen, ResultSeen)) else None,
+        code=logged.reason.code,
+    )
 
 
 def _logged(decision: Decision, json: Json) -> Logged:

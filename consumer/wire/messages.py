@@ -1,4 +1,4 @@
-"""Commands, statuses and controls out of core values, and the core's facts out of results and controls."""
+"""Commands, statuses and controls out of core values, and the core's facts out of results."""
 
 from consumer.core.control import Control as Switch
 from consumer.core.control import ControlKind, Controls
@@ -47,19 +47,6 @@ def result_seen(result: ScaleResult, origin: RecordCause) -> ResultSeen:
         error=result.error.message if result.error else None,
         retryable=result.error.retryable if result.error else False,
         triggered_at=result.triggered_at,
-    )
-
-
-def controls_of(message: Control) -> tuple[Switch, Switch]:
-    """Return what a control record says of its scope: a freeze or none, then a mode or none."""
-    scope, freeze, mode = message.scope, message.freeze, message.mode
-    return (
-        Switch(scope, ControlKind.FREEZE, None, freeze.by, freeze.why, freeze.until, freeze.at)
-        if freeze
-        else Switch(scope, ControlKind.UNFREEZE, None, message.by, message.why, None, message.at),
-        Switch(scope, ControlKind.MODE, Mode(mode.mode.value), mode.by, mode.why, mode.until, mode.at)
-        if mode
-        else Switch(scope, ControlKind.MODE, None, message.by, message.why, None, message.at),
     )
 
 

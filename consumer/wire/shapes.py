@@ -12,9 +12,9 @@ from pydantic import ConfigDict, TypeAdapter
 from pydantic.alias_generators import to_camel
 
 from consumer.core.answers import Answer
-from consumer.core.inputs import Cause, CycleCause, Event
+from consumer.core.inputs import Cause, CycleCause, Event, RecordCause
 from consumer.core.policy import InvalidPeriod, Trigger
-from consumer.core.reasons import Reason
+from consumer.core.reasons import Code, Fact, Reason
 from consumer.core.schedule import EnabledPeriod, Schedule, parse_schedule
 from consumer.core.sentences import sentence
 from schemas.message import rfc3339
@@ -27,6 +27,7 @@ KIND = "kind"
 """Tells the members of a union apart where their fields can not."""
 
 _TAGGED = frozenset((*get_args(Answer), *get_args(Event), EnabledPeriod, InvalidPeriod))
+_FACTS = frozenset(get_args(Fact))
 _SPANS = TypeAdapter(timedelta)
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 _CONFIG = ConfigDict(alias_generator=to_camel, populate_by_name=True, arbitrary_types_allowed=True)
@@ -123,9 +124,17 @@ def _members(kind: Any) -> tuple[Any, ...]:  # noqa: ANN401 - a type as typing s
 def _fields_reader(kind: Any) -> Reader | None:  # noqa: ANN401 - a dataclass
     hints = get_type_hints(kind)
     readers = tuple((alias, read) for name, alias in field_names(kind) if (read := _reader(hints[name])))
+    # Times are read in place: there are ten to a state, and a call for each would be felt in a restore.
+    moments = tuple(alias for alias, read in readers if read is _moment)
+    others = tuple((alias, read) for alias, read in readers if read is not _moment)
 
     def read_fields(json: Json) -> Json:
-        for alias, read in readers:
+        for alias in moments:
+            if (text := json.get(alias)) is not None:
+                json[alias] = moment = datetime.fromisoformat(text)
+                if moment.tzinfo is not UTC:
+                    raise _not_utc(text)
+        for alias, read in others:
             if (content := json.get(alias)) is not None:
                 json[alias] = read(content)
         return json
@@ -148,20 +157,31 @@ def _union_reader(members: tuple[type, ...]) -> Reader | None:
 def _moment(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is not UTC:
-        msg = f"{text} is not in UTC; write it with a Z"
-        raise ValueError(msg)
+        raise _not_utc(text)
     return moment
 
 
-def _cause(json: Json) -> Json | CycleCause:
-    if "cycle" not in json:
-        return json
-    owner, _, counter = json["cycle"].rpartition("#")
-    return CycleCause(owner, int(counter))
+def _not_utc(text: str) -> ValueError:
+    return ValueError(f"{text} is not in UTC; write it with a Z")
 
 
-def _reason(json: Json) -> Json:
-    return {"code": json["code"], "facts": tuple(json["facts"].items())}
+def _cause(json: Json) -> Cause:
+    if "cycle" in json:
+        owner, _, counter = json["cycle"].rpartition("#")
+        return CycleCause(owner, int(counter))
+    topic, partition, offset = json["topic"], json["partition"], json["offset"]
+    if not (type(topic) is str and type(partition) is int and type(offset) is int):
+        msg = f"a cause is a topic, a partition and an offset, not {topic!r}, {partition!r}, {offset!r}"
+        raise ValueError(msg)
+    return RecordCause(topic, partition, offset)
+
+
+def _reason(json: Json) -> Reason:
+    facts = json["facts"]
+    if not _FACTS.issuperset(map(type, facts.values())):
+        msg = "a reason's facts are texts, numbers and truths"
+        raise ValueError(msg)
+    return Reason(Code(json["code"]), tuple(facts.items()))
 
 
 def _trigger(json: Json) -> Json:

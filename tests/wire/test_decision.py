@@ -1,20 +1,23 @@
 """A decision keeps everything it was made from, so that whoever reads the log can make it again."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumer.core.answers import Answers, Evidence, No, TriggerAnswers, Yes
 from consumer.core.inputs import CycleCause, PolicySeen, RecordCause, RequestSeen, Surroundings
 from consumer.core.outcome import Action, Outcome
 from consumer.core.policy import Policy, Trigger
 from consumer.core.reasons import Code, because
+from consumer.core.replay import judge_again
 from consumer.core.sentences import sentence
 from consumer.core.service import ServiceKey, TargetRef
-from consumer.core.state import ServiceState
-from consumer.wire.decision import Judged, Judgement, Logged, decision_message, logged_from
+from consumer.core.state import ServiceState, TargetFacts, Wake
+from consumer.wire.decision import Judged, Judgement, Logged, decision_message, judgement_of, logged_from
 from schemas.codec import Undecodable, decode
 from schemas.decision import Decision
 from schemas.topics import MAX_VALUE_BYTES
@@ -113,3 +116,42 @@ def test_a_decision_of_an_event_that_is_not_known_here_can_not_be_repeated() -> 
     assert isinstance(logged_from(decision), Logged)
     odd = decision.model_copy(update={"reason": decision.reason.model_copy(update={"code": "unheard-of"})})
     assert isinstance(logged_from(odd), Undecodable)
+
+
+LOW = Evidence(0.1, threshold=0.5)
+QUIET = Answers((TriggerAnswers("prometheus#0", healthy=Yes(LOW, T0), to_zero=Yes(LOW, T0), from_zero=No(LOW, T0)),))
+AWAKE = ServiceState(
+    ServiceKey("shop", "web"), T0 - timedelta(days=1), target=TargetFacts("u", 4, replicas=2, ready=2, at=T0)
+)
+OLD = replace(POLICY, created_at=T0 - timedelta(days=1))
+HERE = RecordCause("elasti.request-counts", 3, 1042)
+NOON = T0 + timedelta(hours=1)
+DEBT = Wake(T0, Code.REQUEST, HERE, T0, asked=1, asked_at=T0)
+
+
+def as_if_logged(judged: Judged, code: Code) -> Logged:
+    return Logged(judged, "d0", Action.HOLD, because(code), HERE, judged.before, command_id=None, withheld=False)
+
+
+@pytest.mark.parametrize(
+    ("judged", "code"),
+    [
+        (Judged(Judgement.CYCLE, AWAKE, Surroundings(HERE), T0, OLD, answers=QUIET), Code.IDLE),
+        (Judged(Judgement.CYCLE, AWAKE, Surroundings(HERE), T0, OLD, answers=None), Code.BLIND),
+        (Judged(Judgement.CYCLE, AWAKE, Surroundings(HERE), T0, None), Code.INVALID_POLICY),
+        (Judged(Judgement.REQUEST, AWAKE, Surroundings(HERE), T0, OLD, RequestSeen(3, T0, HERE)), Code.REQUEST),
+        (Judged(Judgement.RETRY, replace(AWAKE, wake=DEBT), Surroundings(HERE), NOON, OLD), Code.UNFINISHED),
+        (Judged(Judgement.RELEASE, AWAKE, Surroundings(HERE), T0, OLD), Code.POLICY_DELETED),
+    ],
+    ids=lambda part: part.judgement if isinstance(part, Judged) else part,
+)
+def test_a_judgement_made_again_from_the_log_gives_the_same_bytes(judged: Judged, code: Code) -> None:
+    first = judge_again(judgement_of(as_if_logged(judged, code), judged.policy))
+    assert first.reason.code is code
+    raw = decision_message(judged, first, "default").encode()
+    read = decode(Decision, raw)
+    assert isinstance(read, Decision)
+    logged = logged_from(read)
+    assert isinstance(logged, Logged)
+    second = judge_again(judgement_of(logged, judged.policy))
+    assert decision_message(replace(logged.judged, policy=judged.policy), second, "default").encode() == raw

@@ -15,17 +15,16 @@ from consumer.core.policy import Policy
 from consumer.core.reasons import Code, because
 from consumer.core.service import Direction, Mode, Phase, ServiceKey, TargetRef
 from consumer.core.state import Ask, HostFacts, Said, ServiceState, TargetFacts
+from consumer.ports import Record
 from consumer.wire.commands import command_of
+from consumer.wire.controls import switched
 from consumer.wire.messages import (
     command_message,
     control_message,
-    controls_of,
     path_of,
     result_seen,
     status_message,
 )
-from schemas.codec import decode
-from schemas.control import Control as ControlRecord
 from schemas.parts import KnownTarget
 from schemas.scale_result import Phase as WirePhase
 from schemas.scale_result import ResultCause, ResultError, ScaleResult
@@ -182,11 +181,10 @@ def test_who_reads_only_the_last_record_of_each_scope_knows_it_all(switches: lis
         records[switch.key_pattern] = control_message(book, switch, "default").encode()
         book = book.apply(switch)
     read = Controls()
-    for raw in records.values():
-        record = decode(ControlRecord, raw)
-        assert isinstance(record, ControlRecord)
-        for switch in controls_of(record):
-            read = read.apply(switch)
+    for scope, raw in records.items():
+        after = switched(read, Record("elasti.control", 0, 0, key=scope.encode(), value=raw, at=T0))
+        assert isinstance(after, Controls)
+        read = after
     now = T0 + timedelta(hours=hours)
     for key in (WEB, ServiceKey("shop", "api"), ServiceKey("other", "web")):
         assert read.frozen(key, now) == book.frozen(key, now)
