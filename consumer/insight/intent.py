@@ -59,7 +59,8 @@ def _restraints(policy: Policy) -> Iterator[str]:
         case InvalidPeriod(problem=problem):
             yield f"is kept up at all times: its enabledPeriod can not be read ({problem})"
         case EnabledPeriod() as period:
-            yield f"may sleep only in its enabledPeriod ({period.schedule} for {span(period.duration)}); outside, it is kept up"
+            window = f"{period.schedule} for {span(period.duration)}"
+            yield f"may sleep only in its enabledPeriod ({window}); outside, it is kept up"
         case None:
             pass
     if policy.pause is not None:

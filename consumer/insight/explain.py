@@ -1,0 +1,194 @@
+"""Why a service is as it is: the answer first, then the rules, then the chain of events, then what would wake it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from consumer.core.answers import Answers
+from consumer.core.case import Case, case_of
+from consumer.core.explain import RuleView, explain_rules
+from consumer.core.inputs import CycleCause, Surroundings
+from consumer.core.policy import PauseKind, Policy
+from consumer.core.reasons import span, stamp
+from consumer.core.schedule import EnabledPeriod
+from consumer.core.sentences import sentence
+from consumer.core.service import strictest
+from consumer.core.state import ServiceState
+from consumer.insight.story import Noted, Story
+from schemas.decision import Decision
+from schemas.parts import RecordCause
+from schemas.scale_command import ScaleCommand
+from schemas.scale_result import Phase, ScaleResult
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One link of the chain: what happened, where it stands in the log, and how long after its cause."""
+
+    at: datetime
+    what: str
+    text: str
+    place: str
+    after: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Everything `elasti explain` says; `measured_at` is the time of the answers that the rules were judged by."""
+
+    answer: str
+    rules: Sequence[RuleView]
+    chain: Sequence[Link]
+    wakes_on: Sequence[str]
+    measured_at: datetime | None
+    blockers: Sequence[RuleView]
+
+
+def explain(story: Story, policy: Policy | None, answers: Answers | None, now: datetime) -> Explanation:
+    """Explain the service of a story at `now`; fresh `answers` win over those of the last logged decision."""
+    logged = story.last_logged()
+    known = answers or (logged.judged.answers if logged else None)
+    rules: tuple[RuleView, ...] = ()
+    if story.state is not None:
+        rules = explain_rules(_case(story, story.state, policy, known, now))
+    return Explanation(
+        answer=_answer(story, now),
+        rules=rules,
+        chain=chain(story),
+        wakes_on=list(_wakes_on(story, policy, now)),
+        measured_at=max((one.at for each in known.triggers for one in each.each()), default=None) if known else None,
+        blockers=[view for view in rules if view.blocks_sleep],
+    )
+
+
+def _case(story: Story, state: ServiceState, policy: Policy | None, answers: Answers | None, now: datetime) -> Case:
+    logged = story.last_logged()
+    around = logged.judged.surroundings if logged else Surroundings(CycleCause("explain", 0))
+    mode = strictest(around.mode, story.controls.mode(story.key, now))
+    around = replace(around, frozen=story.controls.frozen(story.key, now), mode=mode, clock_sure=True, inputs_read=True)
+    return case_of(policy, state, answers, around, now)
+
+
+def _answer(story: Story, now: datetime) -> str:
+    if story.state is None and not story.decisions:
+        return f"{story.key}: nothing is known of it; no request, result or policy of it was ever seen"
+    standing, since = _standing(story)
+    held = f" since {stamp(since)} ({span(now - since)})" if since else ""
+    return f"{story.key} is {standing}{held} because {_why(story)}"
+
+
+def _standing(story: Story) -> tuple[str, datetime | None]:
+    """How it stands, and when it came to stand so: the last result that changed it."""
+    target = story.state.target if story.state else None
+    if target is None:
+        return "not observed yet", None
+    if target.replicas == 0:
+        return "asleep", _last(story, lambda result: result.replicas == 0)
+    if target.ready == 0:
+        return f"waking ({target.replicas} replicas, none ready)", _last(
+            story, lambda result: not result.ready_replicas
+        )
+    return f"awake ({target.ready} of {target.replicas} ready)", _last(story, lambda result: result.ready_replicas > 0)
+
+
+def _last(story: Story, holds: Callable[[ScaleResult], bool]) -> datetime | None:
+    """When the present run of results that fit began."""
+    since = None
+    for noted in reversed(story.results):
+        if not holds(noted.message):
+            break
+        since = noted.message.at
+    return since
+
+
+def _why(story: Story) -> str:
+    """The reason that made it so: of the last command that was sent, or of the last decision when none was."""
+    said = story.state.said if story.state else None
+    last = story.decisions[-1].message.reason if story.decisions else None
+    target = story.state.target if story.state else None
+    if target is not None and target.replicas == 0:
+        zero = next((noted for noted in reversed(story.commands) if noted.message.direction == "zero"), None)
+        if zero is not None:
+            return f"{zero.message.reason.message} [{zero.message.reason.code}]"
+    if said is not None:
+        return f"{sentence(said.reason)} [{said.reason.code}]"
+    return f"{last.message} [{last.code}]" if last else "nobody decided anything yet"
+
+
+def chain(story: Story) -> Sequence[Link]:
+    """Everything that happened, in the order of time, each with its delay after what caused it."""
+    decided = {noted.message.command_id: noted.message for noted in story.decisions if noted.message.command_id}
+    commands = {noted.message.id: noted.message for noted in story.commands}
+    links = [
+        *(_decision(noted) for noted in story.decisions),
+        *(_command(noted, decided.get(noted.message.id)) for noted in story.commands),
+        *_results(story.results, commands),
+    ]
+    return sorted(links, key=lambda link: link.at)
+
+
+def _decision(noted: Noted[Decision]) -> Link:
+    read = noted.message
+    cause = read.cause
+    origin = (
+        f"{cause.topic}/{cause.partition}@{cause.offset}" if isinstance(cause, RecordCause) else f"cycle {cause.cycle}"
+    )
+    withheld = ", withheld by the mode" if read.withheld else ""
+    event = read.inputs.event
+    return Link(
+        at=read.now,
+        what=f"decided {read.action}{withheld}",
+        text=f"{read.reason.message} [{read.reason.code}], caused by {origin}",
+        place=noted.place,
+        after=read.now - event.at if event else None,
+    )
+
+
+def _command(noted: Noted[ScaleCommand], decision: Decision | None) -> Link:
+    read = noted.message
+    return Link(
+        at=max(noted.at, read.decided_at),
+        what=f"asked {read.direction}",
+        text=f"{read.target.kind}/{read.target.name} to {read.replicas}, seq {read.seq}"
+        + ("" if decision else " (decision not logged)"),
+        place=noted.place,
+        after=noted.at - read.decided_at,
+    )
+
+
+def _results(results: Sequence[Noted[ScaleResult]], commands: dict[str, ScaleCommand]) -> Iterator[Link]:
+    accepted_at: datetime | None = None
+    for noted in results:
+        read = noted.message
+        command = commands.get(read.command_id or "")
+        after = read.at - command.decided_at if command else None
+        if read.phase is Phase.ACCEPTED:
+            accepted_at = read.at
+        if read.phase is Phase.READY and accepted_at is not None:
+            after, accepted_at = read.at - accepted_at, None
+        by = f" by {read.manager}" if read.manager else ""
+        error = f": {read.error.message}" if read.error else ""
+        yield Link(
+            at=read.at,
+            what=str(read.phase),
+            text=f"{read.replicas} replicas, {read.ready_replicas} ready{by}{error}",
+            place=noted.place,
+            after=after,
+        )
+
+
+def _wakes_on(story: Story, policy: Policy | None, now: datetime) -> Iterator[str]:
+    if policy is None:
+        yield "nothing: no valid policy is known; a request would be remembered for ten minutes"
+        return
+    if policy.pause is not None and policy.pause.kind is PauseKind.ALL:
+        yield "nothing while it is paused; a request is remembered and paid at the end of the pause"
+        return
+    yield f"a request: POST /informer/incoming-request, or `elasti send request-count {story.key}`"
+    for index, trigger in enumerate(policy.triggers):
+        threshold = trigger.named().get("threshold")
+        at_least = f" at {threshold} or above" if threshold else ""
+        yield f"{trigger.type}#{index}{at_least}"
+    if isinstance(policy.period, EnabledPeriod):
+        end = policy.period.window_end(now)
+        yield f"the end of its enabled period{f' at {stamp(end)}' if end else ''}"
