@@ -131,10 +131,7 @@ async def _halves(one: Owner, other: Owner) -> None:
     """Wait until each has two of four; which of them has the first two is the broker's affair."""
     low, high = {0, 1}, {2, 3}
     async with asyncio.TaskGroup() as tasks:
-        waits = [
-            tasks.create_task(_both(one, mine, other, theirs))
-            for mine, theirs in ((low, high), (high, low))
-        ]
+        waits = [tasks.create_task(_both(one, mine, other, theirs)) for mine, theirs in ((low, high), (high, low))]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for waiting in waits:
             waiting.cancel()
@@ -340,8 +337,7 @@ class MembershipContract:
         member = bed.membership(Subscription(topic, (topic,)))
         await member.start(Unable())
         with pytest.raises(LogError, match="no room"):
-            for _ in range(100):
-                await member.fetch(1, WAIT)
+            await fetched(member, 1)
         await member.stop()
 
     async def test_a_partition_that_is_not_ours_can_not_be_asked_about(self, bed: Bed) -> None:

@@ -1,6 +1,8 @@
 """A real Kafka keeps the promises of the log's ports, the very ones that the memory twin is tested by."""
 
+import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from aiokafka.admin import NewTopic
@@ -129,20 +131,18 @@ async def test_a_broker_that_refuses_topics_says_why(kafka: EmbeddedKafka, prefi
 
 async def test_who_can_not_be_reached_is_named() -> None:
     nowhere = KafkaConnection("127.0.0.1:1")
-    with pytest.raises(LogError, match="127.0.0.1:1"):
+    with pytest.raises(LogError, match=re.escape("127.0.0.1:1")):
         await KafkaMembership(nowhere, Subscription("g", ("t",))).start(Owner())
-    with pytest.raises(LogError, match="127.0.0.1:1"):
+    with pytest.raises(LogError, match=re.escape("127.0.0.1:1")):
         await KafkaWriters(nowhere, "g").open(0)
-    with pytest.raises(LogError, match="127.0.0.1:1"):
+    with pytest.raises(LogError, match=re.escape("127.0.0.1:1")):
         await KafkaPublisher(nowhere).publish(line("t", "x"))
-    with pytest.raises(LogError, match="127.0.0.1:1"):
+    with pytest.raises(LogError, match=re.escape("127.0.0.1:1")):
         async for _ in KafkaReader(nowhere).read_to_end("t", 0):
             pass
 
 
 async def test_tls_files_that_can_not_be_read_are_named(prefix: str) -> None:
-    from pathlib import Path
-
     connection = KafkaConnection("127.0.0.1:1", "SSL", ca_file=Path(f"/nowhere/{prefix}ca.pem"))
-    with pytest.raises(LogError, match="ca.pem"):
+    with pytest.raises(LogError, match=r"ca\.pem"):
         connection.options()

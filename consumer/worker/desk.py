@@ -1,0 +1,354 @@
+"""The desk of one partition: facts in, judgements out to the journal; it waits for nothing."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from consumer.core.answers import Answers
+from consumer.core.asks import due_at
+from consumer.core.decide import adopt, decide, release, respond, retry
+from consumer.core.inputs import Cause, CycleCause, PolicySeen, RecordCause, RequestSeen, ResultSeen, Surroundings
+from consumer.core.observe import moved, observe
+from consumer.core.outcome import Outcome
+from consumer.core.policy import Policy
+from consumer.core.reasons import Code
+from consumer.core.service import Direction, Mode, ServiceKey, strictest
+from consumer.core.state import ServiceState
+from consumer.core.window import Window
+from consumer.ports import Moment, Output, PolicyEntry, Record, Subject
+from consumer.telemetry import Presence
+from consumer.wire.decision import Judged, Judgement
+from consumer.worker.alarms import Alarms
+from consumer.worker.budget import SleepBudget
+from consumer.worker.intake import Fact, key_of, request_seen
+from consumer.worker.journal import Journal
+from consumer.worker.outputs import Outputs
+from consumer.worker.shared import Shared
+from schemas.request_count import RequestCount
+
+# Requests of one service that follow a fresh one within this are counted together: nothing depends on each of them.
+_FOLD = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What is true for all services of one evaluation cycle."""
+
+    moment: Moment
+    inputs_read: bool = True
+    stale_after: timedelta = timedelta(seconds=60)
+
+
+@dataclass(slots=True)
+class _Fold:
+    """Requests behind the one that settled what this batch has to say of a service."""
+
+    first: datetime
+    count: int = 0
+    last: Record | None = None
+
+
+class Desk:
+    """Holds the states of a partition's services and judges them one after the other."""
+
+    def __init__(self, shared: Shared, owner: str, outputs: Outputs, states: dict[ServiceKey, ServiceState]) -> None:
+        self._shared = shared
+        self._owner = owner
+        self._outputs = outputs
+        self._counter = 0
+        self._policies: dict[ServiceKey, PolicyEntry] = {}
+        self._alarms = Alarms()
+        self._shown: dict[ServiceKey, tuple[object, ...]] = {}
+        self._awake = 0
+        self._budget = SleepBudget(
+            tuple(s.ask.at for s in states.values() if s.ask is not None and s.ask.direction is Direction.ZERO)
+        )
+        self._owed = {key for key, state in states.items() if state.policy_uid is None}
+        self._logged: dict[ServiceKey, str] = {}
+        self.states = states
+        self.journal = Journal()
+
+    def requests(self, requests: Sequence[tuple[Record, RequestCount]], moment: Moment) -> None:
+        """Take in RequestCounts; what follows a fresh one of its service at once is folded into one fact."""
+        folds: dict[ServiceKey, _Fold] = {}
+        for record, message in requests:
+            key = key_of(message.namespace, message.svc)
+            fold = folds.get(key)
+            if fold is not None:
+                if not record.headers and record.at - fold.first < _FOLD:
+                    fold.count += message.count
+                    fold.last = record
+                    continue
+                self._unfold(key, folds.pop(key), moment)
+            if self._request(key, request_seen(record, message.count), moment):
+                folds[key] = _Fold(record.at)
+        for key, fold in folds.items():
+            self._unfold(key, fold, moment)
+
+    def _unfold(self, key: ServiceKey, fold: _Fold, moment: Moment) -> None:
+        if fold.last is not None:
+            self._request(key, request_seen(fold.last, fold.count), moment)
+
+    def _request(self, key: ServiceKey, request: RequestSeen, moment: Moment) -> bool:
+        """Judge one request; returns whether more of them, at this moment, could change nothing but counts."""
+        before = self._state(key, moment)
+        policy = self._policy(key)
+        if before is None:
+            return False
+        after = observe(before, request, moment.now)
+        if after is before:
+            return False
+        if request.count < 1:
+            self._keep(key, after)
+            return False
+        around = self._surroundings(key, policy, request.origin, Conditions(moment))
+        outcome = respond(policy, after, request, around, moment.now)
+        if key not in self._policies and outcome.state.wake is None:
+            # Nobody's service, and too old to wake for: there is nothing to remember.
+            return False
+        if key not in self._policies:
+            self._owed.add(key)
+        self._conclude(Judged(Judgement.REQUEST, after, around, moment.now, policy, event=request), outcome)
+        return outcome.reason.code is not Code.STALE_REQUEST
+
+    def fact(self, key: ServiceKey, fact: Fact, moment: Moment) -> None:
+        """Take in a host or a result, and ask again at once what it shows to be due."""
+        before = self.states.get(key)
+        if before is None:
+            # Neither a policy nor a wake: what is seen of it is no affair of ours.
+            return
+        after = observe(before, fact, moment.now)
+        if after is before:
+            return
+        self._keep(key, after)
+        policy = self._policy(key)
+        if isinstance(fact, ResultSeen) and fact.direct and policy is not None:
+            around = self._surroundings(key, policy, fact.origin, Conditions(moment))
+            outcome = adopt(policy, after, fact, around, moment.now)
+            self._conclude(Judged(Judgement.ADOPT, after, around, moment.now, policy, event=fact), outcome)
+        self._if_due(key, moment, fact.origin)
+
+    def subjects(self) -> list[Subject]:
+        """Return what the next sweep has to ask about."""
+        self._awake = sum(1 for state in self.states.values() if presence_of(state) is not Presence.ASLEEP)
+        return [
+            Subject(entry.policy, self.states[key].window)
+            for key, entry in self._policies.items()
+            if entry.policy is not None
+        ]
+
+    def keys(self) -> list[ServiceKey]:
+        """Return the services that a cycle judges."""
+        return list(self._policies)
+
+    def evaluate(self, key: ServiceKey, swept: Policy | None, answers: Answers | None, facts: Conditions) -> None:
+        """Judge a service at a cycle, with the state of now; answers to another policy than its own do not count."""
+        state, policy = self.states.get(key), self._policy(key)
+        if state is None or key not in self._policies:
+            return
+        if policy is not swept:
+            answers = None
+        now = facts.moment.now
+        around = self._surroundings(key, policy, self._cycle(), facts)
+        outcome = decide(policy, state, answers, around, now)
+        if outcome.command is not None and outcome.command.direction is Direction.ZERO:
+            self._budget = self._budget.spend(now)
+        self._conclude(Judged(Judgement.CYCLE, state, around, now, policy, answers=answers), outcome)
+
+    def ring(self, moment: Moment) -> None:
+        """Ask again for every wake whose time has come, and forget the ones whose callers are gone."""
+        for key in self._alarms.ring(moment.now):
+            self._if_due(key, moment, self._cycle())
+        limit = self._shared.settings.max_request_age
+        for key in [key for key in self._owed if self._gone(key, moment.now - limit)]:
+            self._owed.discard(key)
+            self._forget(key)
+
+    def _gone(self, key: ServiceKey, limit: datetime) -> bool:
+        state = self.states.get(key)
+        return state is None or state.wake is None or max(state.wake.since, state.wake.triggered_at) <= limit
+
+    def _if_due(self, key: ServiceKey, moment: Moment, cause: Cause) -> None:
+        state, policy = self.states.get(key), self._policy(key)
+        if state is None:
+            return
+        due = due_at(state, policy)
+        if due is None or due > moment.now:
+            self._alarms.set(key, due)
+            return
+        around = self._surroundings(key, policy, cause, Conditions(moment))
+        outcome = retry(policy, state, around, moment.now)
+        self._conclude(Judged(Judgement.RETRY, state, around, moment.now, policy), outcome)
+
+    def reconcile(self, entries: Mapping[ServiceKey, PolicyEntry], moment: Moment) -> None:
+        """Make the policies in force here these: new ones, other ones, and those that are gone."""
+        for key, entry in entries.items():
+            if self._policies.get(key) != entry:
+                self.policy(key, entry, moment)
+        gone = [key for key in self._policies if key not in entries]
+        # After a restart the states tell whose policy went while nobody looked.
+        gone += [key for key, s in self.states.items() if s.policy_uid is not None and key not in self._policies]
+        for key in gone:
+            self.policy_gone(key, None, moment)
+
+    def policy(self, key: ServiceKey, entry: PolicyEntry, moment: Moment) -> None:
+        """Take a policy as the one in force; the target of an earlier one is given back first."""
+        known = self._policies.get(key)
+        self._policies[key] = entry
+        self._owed.discard(key)
+        state = self.states.get(key) or ServiceState(key, first_seen_at=moment.now)
+        if entry.policy is None:
+            self._keep(key, state)
+            return
+        if moved(state, entry.policy):
+            old = known.policy if known is not None and known.policy is not None else entry.policy
+            state = self._release(key, old, state, moment, Code.TARGET_CHANGED)
+        after = observe(state, PolicySeen(entry.policy, moment.now), moment.now)
+        self._keep(key, self._watched(after, entry.policy, moment.now))
+        self._if_due(key, moment, self._cycle())
+
+    def _watched(self, state: ServiceState, policy: Policy, now: datetime) -> ServiceState:
+        """Count requests over the longest window that a trigger asks for."""
+        length = self._shared.ports.judges.window_of(policy)
+        if length is None:
+            return state if state.window is None else replace(state, window=None)
+        if state.window is not None and state.window.length == length:
+            return state
+        return replace(state, window=Window(length, since=now))
+
+    def policy_gone(self, key: ServiceKey, last: Policy | None, moment: Moment) -> None:
+        """Give the target back and forget the service."""
+        known = self._policies.pop(key, None)
+        state = self.states.get(key)
+        if state is None or (known is None and state.policy_uid is None):
+            return
+        policy = last or (known.policy if known is not None else None) or remembered(state)
+        if policy is not None:
+            self._release(key, policy, state, moment, Code.POLICY_DELETED)
+        self._forget(key)
+
+    def _release(
+        self, key: ServiceKey, policy: Policy, state: ServiceState, moment: Moment, code: Code
+    ) -> ServiceState:
+        around = self._surroundings(key, policy, self._cycle(), Conditions(moment))
+        outcome = release(policy, state, around, moment.now, code=code)
+        self._conclude(Judged(Judgement.RELEASE, state, around, moment.now, policy), outcome)
+        return self.states[key]
+
+    def present(self, key: ServiceKey, now: datetime) -> Iterator[Output]:
+        """Yield the last records of a service: its state, and its status when it shows something new."""
+        state = self.states.get(key)
+        if state is None:
+            self._shown.pop(key, None)
+            yield from self._outputs.forgotten(key)
+            return
+        yield self._outputs.state(state, now)
+        policy = self._policy(key)
+        if policy is None:
+            return
+        mode = strictest(self._mode(key, now), policy.mode)
+        shows = self._shows(state, policy, mode)
+        if self._shown.get(key) == shows:
+            return
+        status = self._outputs.status(state, policy, mode, now)
+        if status is not None:
+            self._shown[key] = shows
+            yield status
+
+    def _shows(self, state: ServiceState, policy: Policy, mode: Mode) -> tuple[object, ...]:
+        """Return what a status shows; the time of the last request only to the interval, or traffic would flood it."""
+        last = state.last_request_at
+        age = None if last is None else last.timestamp() // self._shared.settings.interval.total_seconds()
+        asked = None if state.ask is None else (state.ask.direction, state.ask.replicas)
+        said = None if state.said is None else state.said.id
+        return policy.target, state.target, asked, state.hosts, said, state.last_wake_at, mode, age
+
+    def presences(self) -> Counter[Presence]:
+        """Count the services by what they are now."""
+        return Counter(presence_of(state) for state in self.states.values())
+
+    def _state(self, key: ServiceKey, moment: Moment) -> ServiceState | None:
+        """Return the service's state, a new one for a new service, or None when no more of nobody's fit."""
+        state = self.states.get(key)
+        if state is not None:
+            return state
+        if key not in self._policies and len(self._owed) >= self._shared.settings.most_owed:
+            return None
+        return ServiceState(key, first_seen_at=moment.now)
+
+    def _policy(self, key: ServiceKey) -> Policy | None:
+        entry = self._policies.get(key)
+        return None if entry is None else entry.policy
+
+    def _cycle(self) -> CycleCause:
+        self._counter += 1
+        return CycleCause(self._owner, self._counter)
+
+    def _mode(self, key: ServiceKey, now: datetime) -> Mode:
+        return strictest(self._shared.settings.mode, self._shared.controls.mode(key, now))
+
+    def _surroundings(
+        self, key: ServiceKey, policy: Policy | None, cause: RecordCause | CycleCause, facts: Conditions
+    ) -> Surroundings:
+        now = facts.moment.now
+        return Surroundings(
+            cause=cause,
+            mode=self._mode(key, now),
+            frozen=self._shared.controls.frozen(key, now),
+            clock_sure=facts.moment.sure,
+            inputs_read=facts.inputs_read,
+            conflict=None if policy is None else self._shared.ports.policies.conflict(policy),
+            budget_left=self._budget.left(self._awake, now),
+            stale_after=facts.stale_after,
+            max_request_age=self._shared.settings.max_request_age,
+        )
+
+    def _keep(self, key: ServiceKey, state: ServiceState) -> None:
+        if self.states.get(key) != state:
+            self.states[key] = state
+            self.journal.touch(key)
+
+    def _forget(self, key: ServiceKey) -> None:
+        self._alarms.set(key, None)
+        self._logged.pop(key, None)
+        if self.states.pop(key, None) is not None:
+            self.journal.touch(key)
+
+    def _conclude(self, judged: Judged, outcome: Outcome) -> None:
+        """Keep what came of a judgement, and write what has to be written of it."""
+        key = judged.before.key
+        self._keep(key, outcome.state)
+        if outcome.command is not None:
+            self.journal.command(outcome.command, self._outputs.command(outcome.command))
+        if outcome.changed:
+            policy = judged.policy
+            if policy is not None and self._logged.get(key) != policy.hash:
+                self._logged[key] = policy.hash
+                judged = replace(judged, new_policy=True)
+            self.journal.decision(outcome, self._outputs.decision(judged, outcome))
+        self._alarms.set(key, due_at(outcome.state, judged.policy))
+
+
+def presence_of(state: ServiceState) -> Presence:
+    """Say what a service is, in one word."""
+    if state.target is None:
+        return Presence.UNKNOWN
+    if state.target.replicas == 0:
+        return Presence.ASLEEP if state.wake is None else Presence.WAKING
+    return Presence.AWAKE
+
+
+def remembered(state: ServiceState) -> Policy | None:
+    """Return what a state tells of its policy, enough to give the target back; None when it held none."""
+    if state.policy_uid is None or state.target_ref is None:
+        return None
+    return Policy(
+        key=state.key,
+        name=state.key.name,
+        uid=state.policy_uid,
+        hash=state.policy_hash or "",
+        created_at=state.first_seen_at,
+        target=state.target_ref,
+        triggers=(),
+    )

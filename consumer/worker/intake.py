@@ -1,0 +1,159 @@
+"""From records to what they say: which service, which fact, or why they can not be used; nothing is decided here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+
+from consumer.core.inputs import HostSeen, RecordCause, RequestSeen, ResultSeen
+from consumer.core.service import ServiceKey
+from consumer.ports import Record
+from consumer.telemetry import DeadLetterCause
+from consumer.wire.messages import result_seen
+from schemas.cloudevents import trace_of
+from schemas.codec import Undecodable, decode, decode_host, decode_request_counts
+from schemas.origin import origin_of
+from schemas.partitioning import partition_for, record_key
+from schemas.request_count import RequestCount
+from schemas.scale_result import ScaleResult
+from schemas.topics import MAX_MESSAGE_BYTES, Topic
+
+# The headers that say where a forwarded record came from, and what Kafka puts around a record.
+_FORWARD_OVERHEAD = 2_048
+
+Fact = HostSeen | ResultSeen
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which partition of how many."""
+
+    partition: int
+    partitions: int
+
+    def holds(self, namespace: str, service: str) -> bool:
+        """Whether the records of this service belong here."""
+        return partition_for(namespace, service, self.partitions) == self.partition
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """A record that belongs into another partition, under another key."""
+
+    record: Record
+    key: bytes
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class Poison:
+    """A record that can not be used, and why."""
+
+    record: Record
+    kind: DeadLetterCause
+    cause: str
+
+
+@dataclass(slots=True)
+class Batch:
+    """What a batch of records says, each kind in the order of the log."""
+
+    requests: list[tuple[Record, RequestCount]] = field(default_factory=list)
+    facts: list[tuple[ServiceKey, Fact]] = field(default_factory=list)
+    strays: list[Stray] = field(default_factory=list)
+    poisons: list[Poison] = field(default_factory=list)
+
+    def misplaced(self, record: Record, namespace: str, service: str, place: Place) -> None:
+        """Forward it once: what was forwarded and is still wrong would go round for ever."""
+        origin = origin_of(record.headers)
+        if origin is not None:
+            cause = (
+                f"forwarded from {origin.topic}/{origin.partition}@{origin.offset} into a partition that is wrong too"
+            )
+            self.poisons.append(Poison(record, DeadLetterCause.MISROUTED, cause))
+        elif _size(record) + _FORWARD_OVERHEAD > MAX_MESSAGE_BYTES:
+            self.poisons.append(Poison(record, DeadLetterCause.TOO_LARGE, "too large to be forwarded to its partition"))
+        else:
+            to = partition_for(namespace, service, place.partitions)
+            self.strays.append(Stray(record, record_key(namespace, service), to))
+
+    def undecodable(self, record: Record, said: Undecodable) -> None:
+        """Keep it for people."""
+        self.poisons.append(Poison(record, DeadLetterCause.UNDECODABLE, said.cause))
+
+
+def read(topic: Topic, records: Sequence[Record], place: Place, cluster: str) -> Batch:
+    """Read records of one input topic."""
+    batch = Batch()
+    match topic:
+        case Topic.REQUEST_COUNTS:
+            _read_requests(batch, records, place)
+        case Topic.HOSTS:
+            _read_hosts(batch, records, place)
+        case _:
+            _read_results(batch, records, place, cluster)
+    return batch
+
+
+def _read_requests(batch: Batch, records: Sequence[Record], place: Place) -> None:
+    messages = decode_request_counts([record.value for record in records])
+    for record, message in zip(records, messages, strict=True):
+        if isinstance(message, Undecodable):
+            batch.undecodable(record, message)
+        elif place.holds(message.namespace, message.svc):
+            batch.requests.append((record, message))
+        else:
+            batch.misplaced(record, message.namespace, message.svc, place)
+
+
+def _read_hosts(batch: Batch, records: Sequence[Record], place: Place) -> None:
+    for record in records:
+        host = decode_host(record.value)
+        if isinstance(host, Undecodable):
+            batch.undecodable(record, host)
+        elif place.holds(host.namespace, host.source_service):
+            origin, at = came_from(record)
+            seen = HostSeen(host.incoming_host, host.traffic_allowed, at, origin)
+            batch.facts.append((key_of(host.namespace, host.source_service), seen))
+        else:
+            batch.misplaced(record, host.namespace, host.source_service, place)
+
+
+def _read_results(batch: Batch, records: Sequence[Record], place: Place, cluster: str) -> None:
+    for record in records:
+        result = decode(ScaleResult, record.value)
+        if isinstance(result, Undecodable):
+            batch.undecodable(record, result)
+        elif result.cluster != cluster:
+            cause = f'cluster: is "{result.cluster}", but "{cluster}" is decided here'
+            batch.undecodable(record, Undecodable(cause, record.value))
+        elif place.holds(result.namespace, result.service):
+            origin, _ = came_from(record)
+            batch.facts.append((key_of(result.namespace, result.service), result_seen(result, origin)))
+        else:
+            batch.misplaced(record, result.namespace, result.service, place)
+
+
+def request_seen(record: Record, count: int) -> RequestSeen:
+    """Return the fact that a RequestCount record states."""
+    origin, at = came_from(record)
+    return RequestSeen(count, at, origin, trace_of(record.headers))
+
+
+def came_from(record: Record) -> tuple[RecordCause, datetime]:
+    """Return where and when a record entered the log: for a forwarded one that is where it was before."""
+    origin = origin_of(record.headers) if record.headers else None
+    if origin is None:
+        return RecordCause(record.topic, record.partition, record.offset), record.at
+    return RecordCause(origin.topic, origin.partition, origin.offset), origin.time
+
+
+@lru_cache(maxsize=65_536)
+def key_of(namespace: str, service: str) -> ServiceKey:
+    """Return the service's key, the same object every time."""
+    return ServiceKey(namespace, service)
+
+
+def _size(record: Record) -> int:
+    headers = sum(len(name) + len(value or b"") + 10 for name, value in record.headers)
+    return len(record.key or b"") + len(record.value or b"") + headers

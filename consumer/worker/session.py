@@ -1,0 +1,129 @@
+"""One membership from joining to leaving: which partitions are ours, and what is fetched for them."""
+
+import asyncio
+from datetime import timedelta
+
+import structlog
+
+from consumer.ports import LogError, PolicyEntry, PolicyGone, Record
+from consumer.worker.intake import Place
+from consumer.worker.partition import Partition
+from consumer.worker.shared import Shared
+from schemas.partitioning import partition_for
+
+log = structlog.get_logger(__name__)
+
+_WAIT = timedelta(seconds=1)
+
+
+class Session:
+    """Owns partitions while the membership lasts; the first failure ends it for all of them."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._over = asyncio.Event()
+        self._error: LogError | None = None
+        self._tasks = asyncio.TaskGroup()
+        self._running: dict[int, asyncio.Task[None]] = {}
+        self.partitions: dict[int, Partition] = {}
+        self.joined = False
+        self.worked = False
+        """Whether it ever was a member, so that it was not the joining that failed."""
+        self.moved_at = shared.ports.clock.read().now
+
+    async def run(self, stopping: asyncio.Event) -> LogError | None:
+        """Work until it is over; returns what ended it, None when that was `stopping`."""
+        async with self._tasks as tasks:
+            try:
+                await self._shared.ports.membership.start(self)
+            except LogError as error:
+                self._fail(error)
+            else:
+                self.joined = self.worked = True
+                await self._until_over(tasks, stopping)
+            finally:
+                self.joined = False
+                await self._leave()
+        return self._error
+
+    async def _until_over(self, tasks: asyncio.TaskGroup, stopping: asyncio.Event) -> None:
+        own = [tasks.create_task(self._fetch())]
+        own += [tasks.create_task(_set(event)) for event in (self._over, stopping)]
+        await asyncio.wait(own, return_when=asyncio.FIRST_COMPLETED)
+        for task in own:
+            task.cancel()
+
+    async def _leave(self) -> None:
+        """Leave politely, as far as there is time: what is cut off is read again by the next owner."""
+        try:
+            async with asyncio.timeout(self._shared.settings.drain.total_seconds()):
+                await self._shared.ports.membership.stop()
+        except (LogError, TimeoutError) as error:
+            log.warning("left without a word", error=str(error))
+        for task in self._running.values():
+            task.cancel()
+
+    async def gained(self, partitions: frozenset[int]) -> None:
+        """Begin to take them over."""
+        for number in sorted(partitions):
+            partition = Partition(self._shared, Place(number, self._shared.ports.membership.partitions))
+            self.partitions[number] = partition
+            self._running[number] = self._tasks.create_task(self._own(number, partition))
+
+    async def lost(self, partitions: frozenset[int]) -> None:
+        """Finish them: what is decided is written, nothing else is."""
+        async with asyncio.TaskGroup() as tasks:
+            for number in partitions:
+                tasks.create_task(self._end(number))
+
+    async def _end(self, number: int) -> None:
+        partition, task = self.partitions.pop(number), self._running.pop(number)
+        await partition.stop()
+        task.cancel()
+        await asyncio.wait([task])
+        for topic in self._shared.settings.subscription().inputs:
+            self._shared.ports.telemetry.lag_gone(topic, number)
+        log.info("partition given up", partition=number)
+
+    async def _own(self, number: int, partition: Partition) -> None:
+        try:
+            await partition.run()
+        except LogError as error:
+            log.warning("partition dropped", partition=number, error=str(error))
+            self._fail(error)
+
+    def _fail(self, error: LogError) -> None:
+        """End the session: the first failure is the one that the others follow from."""
+        self._error = self._error or error
+        self._over.set()
+
+    async def _fetch(self) -> None:
+        membership, settings, clock = self._shared.ports.membership, self._shared.settings, self._shared.ports.clock
+        while True:
+            try:
+                records = await membership.fetch(settings.fetch_limit, _WAIT)
+            except LogError as error:
+                self._fail(error)
+                return
+            # Nothing is awaited from here to the end: the partitions are the ones that were fetched for.
+            self.moved_at = clock.read().now
+            by_partition: dict[int, list[Record]] = {}
+            for record in records:
+                by_partition.setdefault(record.partition, []).append(record)
+            for number, of_one in by_partition.items():
+                partition = self.partitions.get(number)
+                if partition is not None:
+                    partition.offer(of_one)
+
+    def changed(self, change: PolicyEntry | PolicyGone) -> None:
+        """Hand a policy's change to the partition that its service belongs to, if it is ours."""
+        if not self.partitions:
+            return
+        count = self._shared.ports.membership.partitions
+        partition = self.partitions.get(partition_for(change.key.namespace, change.key.name, count))
+        if partition is not None:
+            partition.changed(change)
+
+
+async def _set(event: asyncio.Event) -> None:
+    await event.wait()
