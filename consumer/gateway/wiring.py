@@ -1,0 +1,81 @@
+"""What a gateway is given: its settings and its ports, as two values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from consumer.core.service import ServiceKey
+from consumer.elastiservice import ResourceText
+from consumer.ports import Publisher
+from consumer.telemetry import Telemetry
+from schemas.topics import DEFAULT_PREFIX, Topic
+
+
+@dataclass(frozen=True, slots=True)
+class HealthReport:
+    """How one part of the process is: `moving` while its loops turn, `ready` once it does its whole job."""
+
+    part: str
+    moving: bool
+    ready: bool
+    detail: str = ""
+
+
+class Health(Protocol):
+    """A part of the process that can say how it is; never waits."""
+
+    def health(self) -> HealthReport:
+        """How it is now."""
+
+
+class DirectWake(Protocol):
+    """The way to a wake while the log is away."""
+
+    async def wake(self, key: ServiceKey, trace: str | None) -> None:
+        """Return once the cluster took it, or had it already; raises TargetError."""
+
+
+class Resources(Protocol):
+    """The resources behind the policies in force."""
+
+    def resources(self) -> Mapping[ServiceKey, ResourceText]:
+        """All of them, now."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayPorts:
+    """What a gateway asks of the world; without `direct` a request that the log can not take is refused."""
+
+    publisher: Publisher
+    telemetry: Telemetry
+    health: tuple[Health, ...] = ()
+    direct: DirectWake | None = None
+    resources: Resources | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """How a gateway works; `partitions` is the number that the topic has."""
+
+    partitions: int
+    prefix: str = DEFAULT_PREFIX
+    cluster: str = "default"
+    simulated: bool = False
+    patience: timedelta = timedelta(milliseconds=500)
+    """So long the log may take to acknowledge; a caller that waits longer would be better off asking again."""
+    direct_patience: timedelta = timedelta(seconds=5)
+    retry_after: timedelta = timedelta(seconds=1)
+    body_limit: int = 16_384
+    """Bytes; the longest possible RequestCount has under 250."""
+    read_timeout: timedelta = timedelta(seconds=30)
+    keepalive: timedelta = timedelta(seconds=75)
+    """An idle connection, one that never sends a whole header too, is closed after this."""
+    drain: timedelta = timedelta(seconds=5)
+    most_pending: int = 10_000
+    """Records that wait for their acknowledgement; beyond it requests are refused at once."""
+
+    @property
+    def topic(self) -> str:
+        """The full name of the topic that requests go to."""
+        return Topic.REQUEST_COUNTS.under(self.prefix)
