@@ -16,6 +16,8 @@ from consumer.settings import (
     Settings,
     SettingsError,
     environment_name,
+    flag_name,
+    is_secret,
     load,
     polling_interval,
 )
@@ -226,3 +228,14 @@ def test_a_secret_of_the_wrong_type_is_not_repeated() -> None:
     assert SECRET not in str(refused.value)
     assert "ELASTI_KAFKA_SASL_PASSWORD" in str(refused.value)
     assert "--kafka" not in str(refused.value)
+
+
+def test_the_documentation_lists_every_setting_as_it_is() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "configuration.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| `ELASTI_")]
+    defaults = load().describe()
+    assert rows == [
+        f"| `{environment_name(name)}` | {'–' if is_secret(name) else f'`{flag_name(name)}`'} "
+        f"| {f'`{defaults[name]}`' if defaults[name] else '–'} | {Settings.model_fields[name].description} |"
+        for name in defaults
+    ]
