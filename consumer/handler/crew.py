@@ -56,7 +56,8 @@ class Crew:
     def policy_changed(self, key: ServiceKey) -> None:
         """The service's policy came, changed or went."""
         target = self._shop.scene.target(key)
-        told = self._restored.get(self._partition(key))
+        # Before the first assignment nobody knows the number of partitions, and nothing is ours anyway.
+        told = self._restored.get(self._partition(key)) if self._restored else None
         if target is None or told is None:
             self._unwatch(key)
             return

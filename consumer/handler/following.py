@@ -33,9 +33,11 @@ class Following:
 
     async def targets(self) -> None:
         """Take over what the cluster's watch shows, the moment that it shows it."""
-        for attempt in count(1):
+        failures = 0
+        while True:
             try:
                 async for seen in self._ports.targets.watch():
+                    failures = 0
                     if isinstance(seen, TargetKey):
                         self._scene.vanished(seen)
                         self._crew.stir(seen)
@@ -44,7 +46,8 @@ class Following:
                         self._crew.stir(seen.key)
             except TargetError as error:
                 _log.warning("watching anew", error=str(error))
-            await self._pause(attempt)
+            failures += 1
+            await self._pause(failures)
 
     async def policies(self) -> None:
         """Take over the policies in force."""
@@ -96,13 +99,16 @@ class Following:
 
     async def controls(self) -> None:
         """Take over what is switched from then on."""
-        for attempt in count(1):
+        failures = 0
+        while True:
             try:
                 async for records in self._ports.reader.follow(self._control, 0, self._control_offset):
                     self._switch(records)
+                    failures = 0
             except LogError as error:
                 _log.warning("following the controls anew", topic=self._control, error=str(error))
-            await self._pause(attempt)
+            failures += 1
+            await self._pause(failures)
 
     def _switch(self, records: Sequence[Record]) -> None:
         for record in records:

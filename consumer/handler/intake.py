@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
-from itertools import count
 
 import structlog
 
@@ -35,6 +35,8 @@ class Intake:
         self._adopt = adopt
         self._topic = shop.settings.topic(Topic.SCALE_COMMANDS)
         self._ledgers: dict[int, Ledger] = {}
+        self._moved_at = ports.clock.read().now
+        self._failures = 0
         self._answered = asyncio.Event()
         self._committable = asyncio.Event()
 
@@ -48,9 +50,14 @@ class Intake:
         """How many commands were read and have no answer yet."""
         return sum(ledger.pending for ledger in self._ledgers.values())
 
+    @property
+    def moved_at(self) -> datetime:
+        """When fetching last went round."""
+        return self._moved_at
+
     async def run(self) -> None:
         """Read for ever, joining anew whenever the log failed us; raises LogSetupError when that is pointless."""
-        for attempt in count(1):
+        while True:
             try:
                 await self._ports.membership.start(self)
                 await self._read()
@@ -59,7 +66,8 @@ class Intake:
             except LogError as error:
                 _log.warning("joining anew", topic=self._topic, error=str(error))
             await self.leave()
-            await self._ports.clock.sleep(self._shop.settings.log.delay(attempt, self._ports.chance()))
+            self._failures += 1
+            await self._ports.clock.sleep(self._shop.settings.log.delay(self._failures, self._ports.chance()))
 
     async def leave(self) -> None:
         """Finish what is in flight, commit it, and leave the group."""
@@ -112,6 +120,7 @@ class Intake:
                 self._answered.clear()
                 await self._answered.wait()
             self._take(await self._ports.membership.fetch(settings.batch, settings.patience))
+            self._failures, self._moved_at = 0, self._ports.clock.read().now
 
     def _take(self, records: Sequence[Record]) -> None:
         """Hand on a batch in one go, so that a command which a later one overtakes is never begun."""

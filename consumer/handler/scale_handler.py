@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 
@@ -26,12 +27,16 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class HandlerHealth:
-    """How the handler is: `ready` once it is a member and all it owns is restored; `pending` commands are open."""
+    """How the handler is: `ready` once it is a member and all it owns is restored.
+
+    `pending` commands have no answer yet; `moved_at` is when fetching last went round.
+    """
 
     running: bool
     ready: bool
     partitions: frozenset[int]
     pending: int
+    moved_at: datetime
 
 
 class ScaleHandler:
@@ -78,9 +83,10 @@ class ScaleHandler:
             ready=bool(owned) and owned <= self._crew.restored_partitions,
             partitions=owned,
             pending=self._intake.pending,
+            moved_at=self._intake.moved_at,
         )
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Let `run` come to its end: finish what is in flight, publish, commit, leave."""
         self._stopping.set()
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from consumer.core.service import Direction, Mode, Phase
 from consumer.handler.backoff import Backoff
-from consumer.ports import Clock, LogReader, Membership, Policies, Publisher, Targets
+from consumer.ports import Clock, LogReader, Membership, Policies, Publisher, Subscription, Targets
 from schemas.topics import DEFAULT_PREFIX, Topic
 
 _BACKOFF = Backoff()
@@ -58,6 +58,7 @@ class HandlerSettings:
     answered, `remembered` the services whose newest command is kept.
     """
 
+    group: str = "elasti-handler"
     cluster: str = "default"
     prefix: str = DEFAULT_PREFIX
     mode: Mode = Mode.FULL
@@ -75,3 +76,8 @@ class HandlerSettings:
     def topic(self, topic: Topic) -> str:
         """The full name of a topic."""
         return topic.under(self.prefix)
+
+    def subscription(self) -> Subscription:
+        """What the handlers' group reads; what they write or look up must be partitioned alike."""
+        keyed = (self.topic(Topic.SCALE_RESULTS), self.topic(Topic.SERVICE_STATUS))
+        return Subscription(self.group, (self.topic(Topic.SCALE_COMMANDS),), keyed, committed_only=True)

@@ -1,0 +1,214 @@
+"""A handler on the twins in memory: its log, its cluster, its policies, and a clock that is moved by hand."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from consumer.adapters.clock import ManualClock
+from consumer.adapters.memory import MemoryLog, MemoryMembership, MemoryPublisher, MemoryReader
+from consumer.adapters.memory_targets import MemoryTargets
+from consumer.core.outcome import Command
+from consumer.core.policy import Policy
+from consumer.core.service import Direction, Phase, ServiceKey
+from consumer.handler.backoff import Backoff
+from consumer.handler.scale_handler import ScaleHandler
+from consumer.handler.wiring import HandlerPorts, HandlerSettings
+from consumer.ports import LogError, Output, Placed, PolicyEntry, PolicyGone, Publisher
+from consumer.wire.messages import command_message
+from schemas.partitioning import partition_for
+from schemas.scale_result import ScaleResult
+from schemas.topics import TOPICS, Topic
+from tests.handler.samples import MS, T0, policy
+
+PARTITIONS = 2
+SETTINGS = HandlerSettings(
+    calls=Backoff(first=100 * MS, longest=timedelta(seconds=5)),
+    log=Backoff(first=100 * MS, longest=timedelta(seconds=1)),
+    attempts=4,
+    # Real time: only a call that the test lets hang, and an end that the test keeps from ending, wait for them.
+    deadline=50 * MS,
+    drain=200 * MS,
+)
+
+
+async def settled() -> None:
+    """Let every task do what it can at this standing moment; the clock does not move, so this ends."""
+    for _ in range(60):
+        await asyncio.sleep(0)
+
+
+class HandPolicies:
+    """Policies that the test puts and drops."""
+
+    def __init__(self) -> None:
+        self._entries: dict[ServiceKey, PolicyEntry] = {}
+        self._followers: list[asyncio.Queue[PolicyEntry | PolicyGone]] = []
+        self._listed = asyncio.Event()
+        self._listed.set()
+
+    def hide(self) -> None:
+        """Let the first list take its time."""
+        self._listed.clear()
+
+    def show(self) -> None:
+        """The first list is there."""
+        self._listed.set()
+
+    async def listed(self) -> None:
+        await self._listed.wait()
+
+    def entries(self) -> Mapping[ServiceKey, PolicyEntry]:
+        return self._entries
+
+    def conflict(self, policy: Policy) -> ServiceKey | None:  # noqa: ARG002 - the port's contract
+        return None
+
+    def changes(self) -> AsyncIterator[PolicyEntry | PolicyGone]:
+        queue: asyncio.Queue[PolicyEntry | PolicyGone] = asyncio.Queue()
+        self._followers.append(queue)
+        return self._follow(queue)
+
+    async def _follow(self, queue: asyncio.Queue[PolicyEntry | PolicyGone]) -> AsyncIterator[PolicyEntry | PolicyGone]:
+        while True:
+            yield await queue.get()
+
+    def put(self, *policies: Policy) -> None:
+        for one in policies:
+            self._entries[one.key] = PolicyEntry(one.key, one)
+            self._tell(self._entries[one.key])
+
+    def drop(self, key: ServiceKey) -> None:
+        entry = self._entries.pop(key)
+        self._tell(PolicyGone(key, entry.policy))
+
+    def _tell(self, change: PolicyEntry | PolicyGone) -> None:
+        for queue in self._followers:
+            queue.put_nowait(change)
+
+
+class ShakyPublisher:
+    """A publisher whose log can be away."""
+
+    def __init__(self, inner: Publisher) -> None:
+        self.away = False
+        self.held = asyncio.Event()
+        self.held.set()
+        self._inner = inner
+
+    async def publish(self, output: Output) -> Placed:
+        await self.held.wait()
+        if self.away:
+            raise LogError(f"{output.topic}: no broker answers; is Kafka up?")
+        return await self._inner.publish(output)
+
+
+@dataclass
+class Told:
+    """What the handler told its telemetry."""
+
+    answers: list[tuple[Direction, Phase, timedelta]] = field(default_factory=list)
+    observations: list[Phase] = field(default_factory=list)
+    became_ready_after: list[timedelta] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+    dead_letters: int = 0
+    not_published: int = 0
+
+    def answered(self, direction: Direction, phase: Phase, since_trigger: timedelta) -> None:
+        self.answers.append((direction, phase, since_trigger))
+
+    def observed(self, phase: Phase) -> None:
+        self.observations.append(phase)
+
+    def became_ready(self, since_accepted: timedelta) -> None:
+        self.became_ready_after.append(since_accepted)
+
+    def called(self, result: str, took: timedelta) -> None:  # noqa: ARG002 - the port's contract
+        self.calls.append(result)
+
+    def dead_lettered(self) -> None:
+        self.dead_letters += 1
+
+    def unpublished(self) -> None:
+        self.not_published += 1
+
+
+class Bed:
+    """Everything around handlers, and the worker's pen."""
+
+    def __init__(self, settings: HandlerSettings = SETTINGS) -> None:
+        self.settings = settings
+        self.clock = ManualClock(T0)
+        self.log = MemoryLog(self.clock)
+        for spec in TOPICS:
+            self.log.create(spec.topic.under(settings.prefix), spec.partitions(PARTITIONS))
+        self.targets = MemoryTargets(self.clock)
+        self.policies = HandPolicies()
+        self.publisher = ShakyPublisher(MemoryPublisher(self.log))
+        self.told = Told()
+        self.chance: Callable[[], float] = lambda: 0.0
+
+    def ports(self) -> HandlerPorts:
+        """The doors of one more handler."""
+        return HandlerPorts(
+            membership=MemoryMembership(self.log, self.settings.subscription()),
+            publisher=self.publisher,
+            reader=MemoryReader(self.log),
+            targets=self.targets,
+            policies=self.policies,
+            clock=self.clock,
+            telemetry=self.told,
+            chance=self.chance,
+        )
+
+    def handler(self) -> ScaleHandler:
+        return ScaleHandler(self.ports(), self.settings)
+
+    @asynccontextmanager
+    async def running(self, *handlers: ScaleHandler) -> AsyncIterator[None]:
+        """Let these handlers (one, if none are named) run, and stop them politely."""
+        all_of_them = handlers or (self.handler(),)
+        async with asyncio.TaskGroup() as tasks:
+            for handler in all_of_them:
+                tasks.create_task(handler.run())
+                await settled()
+            yield
+            for handler in all_of_them:
+                await handler.stop()
+
+    def command(self, *commands: Command) -> None:
+        """Write commands as the worker does."""
+        for command in commands:
+            self.write(Topic.SCALE_COMMANDS, command.key, command_message(command, self.settings.cluster).encode())
+
+    def write(self, topic: Topic, key: ServiceKey, value: bytes | None) -> None:
+        partition = partition_for(key.namespace, key.name, PARTITIONS)
+        self.log.append(Output(topic.under(self.settings.prefix), partition, bytes(key), value))
+
+    def results(self, key: ServiceKey | None = None) -> Sequence[ScaleResult]:
+        """All results so far, of one service or of all."""
+        records = self.log.records(self.settings.topic(Topic.SCALE_RESULTS))
+        found = [ScaleResult.model_validate_json(record.value or b"") for record in records]
+        return [one for one in found if key is None or (one.namespace, one.service) == (key.namespace, key.name)]
+
+    def phases(self, key: ServiceKey | None = None) -> Sequence[str]:
+        return [result.phase.value for result in self.results(key)]
+
+    def committed(self) -> int:
+        """How many commands are committed, over all partitions."""
+        return sum(self.log.committed.get(self.settings.group, {}).values())
+
+    async def later(self, length: timedelta) -> None:
+        """Let everything come to rest, move the clock, and let everything come to rest again."""
+        await settled()
+        self.clock.advance(length)
+        await settled()
+
+    def serve(self, *keys: ServiceKey) -> None:
+        """Put a policy for each of these services."""
+        self.policies.put(*(policy(key) for key in keys))
+
+
+def with_trace(command: Command, trace: str) -> Command:
+    return replace(command, trace=trace)
