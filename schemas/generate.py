@@ -107,7 +107,7 @@ def _schema(message: Described) -> Document:
     if message.model is None:
         return {"$schema": DIALECT, **_dead_letter()}
     adapter: TypeAdapter[Any] = TypeAdapter(message.model)
-    return {"$schema": DIALECT, **adapter.json_schema(mode=message.mode)}
+    return {"$schema": DIALECT, **_plain(adapter.json_schema(mode=message.mode))}
 
 
 def _components() -> Document:
@@ -116,7 +116,14 @@ def _components() -> Document:
         (message.name, message.mode, TypeAdapter(message.model)) for message in MESSAGES if message.model is not None
     ]
     _, shared = TypeAdapter.json_schemas(inputs, ref_template="#/components/schemas/{model}")
-    return dict(sorted(shared["$defs"].items()))
+    return {name: _plain(schema) for name, schema in sorted(shared["$defs"].items())}
+
+
+def _plain(schema: Any) -> Any:  # noqa: ANN401 - JSON
+    """Leave out OpenAPI's `discriminator`: AsyncAPI means something else by it, and `oneOf` with constants says it."""
+    if isinstance(schema, dict):
+        return {name: _plain(part) for name, part in schema.items() if name != "discriminator"}
+    return [_plain(part) for part in schema] if isinstance(schema, list) else schema
 
 
 def _channel(message: Described, spec: TopicSpec) -> Document:

@@ -94,3 +94,8 @@ def test_outputs_always_have_all_their_fields_and_inputs_need_few() -> None:
     assert set(command["required"]) == set(command["properties"])
     assert json.loads(render()["request-count.schema.json"])["required"] == ["svc", "namespace"]
     assert json.loads(render()["host.schema.json"])["required"] == ["Namespace", "SourceService"]
+
+
+@pytest.mark.parametrize("name", sorted(render()))
+def test_no_word_is_used_that_asyncapi_understands_otherwise(name: str) -> None:
+    assert b'"discriminator"' not in render()[name]

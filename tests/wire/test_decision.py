@@ -20,6 +20,7 @@ from consumer.core.state import ServiceState, TargetFacts, Wake
 from consumer.wire.decision import Judged, Judgement, Logged, decision_message, judgement_of, logged_from
 from schemas.codec import Undecodable, decode
 from schemas.decision import Decision
+from schemas.parts import CycleCause as WireCycle
 from schemas.topics import MAX_VALUE_BYTES
 from tests.wire.core_values import values
 
@@ -116,6 +117,8 @@ def test_a_decision_of_an_event_that_is_not_known_here_can_not_be_repeated() -> 
     assert isinstance(logged_from(decision), Logged)
     odd = decision.model_copy(update={"reason": decision.reason.model_copy(update={"code": "unheard-of"})})
     assert isinstance(logged_from(odd), Undecodable)
+    stray = decision.model_copy(update={"cause": WireCycle(cycle="7:0")})
+    assert isinstance(logged_from(stray), Undecodable)
 
 
 LOW = Evidence(0.1, threshold=0.5)

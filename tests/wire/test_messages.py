@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -25,10 +26,11 @@ from consumer.wire.messages import (
     result_seen,
     status_message,
 )
+from schemas.codec import Undecodable
 from schemas.parts import KnownTarget
 from schemas.scale_result import Phase as WirePhase
 from schemas.scale_result import ResultCause, ResultError, ScaleResult
-from schemas.service_status import Path
+from schemas.service_status import Path as Route
 from tests.wire.core_values import values
 
 T0 = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
@@ -64,6 +66,19 @@ def test_a_command_for_another_cluster_is_not_ours() -> None:
         cause=CycleCause("7:0", 3),
     )
     assert not isinstance(command_of(command_message(command, "eu").encode(), "default"), Command)
+
+
+@pytest.mark.parametrize("raw", [None, b"", b"{}", b"\xff"])
+def test_what_is_no_command_says_so(raw: bytes | None) -> None:
+    assert isinstance(command_of(raw, "default"), Undecodable)
+
+
+def test_a_command_with_a_reason_that_is_not_known_here_says_so() -> None:
+    example = (Path(__file__).parents[1] / "golden" / "scale-command.json").read_bytes()
+    assert isinstance(command_of(example, "default"), Command)
+    odd = command_of(example.replace(b'"code":"request"', b'"code":"unheard-of"'), "default")
+    assert isinstance(odd, Undecodable)
+    assert "unheard-of" in odd.cause
 
 
 def result(**changes: object) -> ScaleResult:
@@ -142,7 +157,7 @@ def test_a_status_is_the_whole_present() -> None:
     assert status is not None
     assert (status.desired, status.replicas, status.ready_replicas) == (0, 0, 0)
     assert (status.target.uid, status.target.generation) == ("u", 4)
-    assert (status.path, status.mode.value, status.reason.code) == (Path.RESOLVER, "wake-only", "idle")
+    assert (status.path, status.mode.value, status.reason.code) == (Route.RESOLVER, "wake-only", "idle")
     assert (status.since, status.last_request_at, status.last_wake_at) == (T0, T0, None)
 
 
@@ -151,14 +166,14 @@ def test_a_status_says_what_is_not_known() -> None:
     assert status is not None
     assert (status.desired, status.replicas, status.ready_replicas) == (None, None, None)
     assert (status.target.name, status.target.uid) == ("web", None)
-    assert status.path is Path.UNKNOWN
+    assert status.path is Route.UNKNOWN
 
 
 @pytest.mark.parametrize(
     ("words", "path"),
-    [((), Path.UNKNOWN), ((True, True), Path.RESOLVER), ((False,), Path.DIRECT), ((True, False), Path.UNKNOWN)],
+    [((), Route.UNKNOWN), ((True, True), Route.RESOLVER), ((False,), Route.DIRECT), ((True, False), Route.UNKNOWN)],
 )
-def test_the_path_is_what_all_hosts_say(words: tuple[bool, ...], path: Path) -> None:
+def test_the_path_is_what_all_hosts_say(words: tuple[bool, ...], path: Route) -> None:
     assert path_of(tuple(HostFacts(str(n), allowed=word, at=T0) for n, word in enumerate(words))) is path
 
 
@@ -189,3 +204,16 @@ def test_who_reads_only_the_last_record_of_each_scope_knows_it_all(switches: lis
     for key in (WEB, ServiceKey("shop", "api"), ServiceKey("other", "web")):
         assert read.frozen(key, now) == book.frozen(key, now)
         assert read.mode(key, now) is book.mode(key, now)
+
+
+def test_a_tombstone_takes_both_switches_of_its_scope_back() -> None:
+    freeze = Control("shop/*", ControlKind.FREEZE, None, "maria", "sale", None, T0)
+    book = Controls().apply(freeze)
+    assert book.frozen(WEB, T0)
+    after = switched(book, Record("elasti.control", 0, 1, key=b"shop/*", value=None, at=T0))
+    assert isinstance(after, Controls)
+    assert after.frozen(WEB, T0) is None
+
+
+def test_a_control_record_that_can_not_be_read_says_so() -> None:
+    assert isinstance(switched(Controls(), Record("elasti.control", 0, 1, key=b"*", value=b"{", at=T0)), Undecodable)

@@ -82,3 +82,37 @@ def test_a_damaged_record_never_raises(state: ServiceState, data: st.DataObject)
     name = data.draw(st.sampled_from(sorted(json)))
     json[name] = data.draw(st.sampled_from([None, 3, "x", [], [1], {}, {"at": 1}, {"cause": 1, "reason": {}}, True]))
     assert isinstance(state_from_bytes(orjson.dumps(json)), (ServiceState, Undecodable))
+
+
+SAID = {
+    "id": "d1",
+    "action": "hold",
+    "reason": {"code": "asleep", "message": "asleep", "facts": {"by": "elasti"}},
+    "at": "2026-01-31T09:30:00.000Z",
+    "cause": {"cycle": "7:0#3"},
+}
+
+
+def with_said(**changes: object) -> bytes:
+    state = {"v": 1, "namespace": "shop", "service": "web", "firstSeenAt": "2026-01-31T09:30:00.000Z"}
+    return orjson.dumps({**state, "said": {**SAID, **changes}})
+
+
+def test_what_was_said_last_is_read() -> None:
+    assert isinstance(state_from_bytes(with_said()), ServiceState)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"at": "2026-01-31T09:30:00+02:00"}, "is not in UTC; write it with a Z"),
+        ({"cause": {"cycle": "7:0"}}, "invalid literal for int"),
+        ({"cause": {"topic": "t", "partition": "3", "offset": 1}}, "a cause is a topic, a partition and an offset"),
+        ({"reason": {"code": "asleep", "facts": {"by": ["elasti"]}}}, "a reason's facts are texts, numbers and truths"),
+        ({"reason": {"code": "unheard-of", "facts": {}}}, "'unheard-of' is not a valid Code"),
+    ],
+)
+def test_what_was_said_wrongly_is_named(changes: dict[str, object], problem: str) -> None:
+    read = state_from_bytes(with_said(**changes))
+    assert isinstance(read, Undecodable)
+    assert problem in read.cause
