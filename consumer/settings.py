@@ -143,8 +143,8 @@ class Settings(BaseSettings):
     replication_factor: int = Field(
         -1, ge=-1, description="copies of every partition, when topics are created (-1: the broker's default)"
     )
-    worker_group: Text = Field("elasti-worker", description="consumer group of the workers")
-    handler_group: Text = Field("elasti-handler", description="consumer group of the handlers")
+    worker_group: Text = Field("worker", description="consumer group of the workers, behind the prefix")
+    handler_group: Text = Field("handler", description="consumer group of the handlers, behind the prefix")
 
     cluster: Text = Field("default", description="name of the Kubernetes cluster in outputs and metrics")
     cluster_access: ClusterAccess | None = Field(None, description="which cluster is scaled, and how it is reached")

@@ -3,6 +3,7 @@
 import asyncio
 import heapq
 import itertools
+import random
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +14,11 @@ SURE_WITHIN = timedelta(seconds=1)
 DRIFT = 200e-6
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+
+
+def chance() -> float:
+    """Draw from 0 up to 1, for the jitter of retries."""
+    return random.random()  # noqa: S311 - spreads load, guards nothing
 
 
 def _cut(moment: datetime) -> datetime:

@@ -2,16 +2,18 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from consumer.adapters.clock import BrokerClock
 from consumer.adapters.policy_files import PolicyFiles
 from consumer.adapters.prometheus import PrometheusMeasurements
 from consumer.ports import Clock, Judges
-from consumer.scalers.batcher import Batcher
+from consumer.scalers.batcher import Asked, Batcher
 from consumer.scalers.contract import Defaults
-from consumer.scalers.judges import SweepJudges
+from consumer.scalers.judges import SWEEP_LIMIT, SweepJudges
 from consumer.scalers.registry import Registry
 from consumer.settings import Settings
+from consumer.telemetry import RequestResult, Telemetry
 
 
 def registry_of(settings: Settings) -> Registry:
@@ -27,15 +29,29 @@ def policy_files(settings: Settings) -> PolicyFiles:
 
 
 @asynccontextmanager
-async def judges(settings: Settings) -> AsyncIterator[Judges]:
-    """Open what asks every trigger, over pooled connections."""
+async def judges(settings: Settings, telemetry: Telemetry | None = None) -> AsyncIterator[Judges]:
+    """Open what asks every trigger, over pooled connections; requests are counted where there is a telemetry."""
     measurements = PrometheusMeasurements()
-    sweeping = SweepJudges(registry_of(settings), Batcher(measurements))
+    batcher = Batcher(measurements, count=partial(_count, telemetry)) if telemetry else Batcher(measurements)
+    # A sweep ends before the next one of its partition begins, however slow the servers are.
+    sweeping = SweepJudges(registry_of(settings), batcher, limit=min(SWEEP_LIMIT, settings.polling_interval * 2 / 3))
     try:
         yield sweeping
     finally:
         await sweeping.close()
         await measurements.close()
+
+
+_RESULTS = {
+    Asked.ANSWERED: RequestResult.SUCCESS,
+    Asked.FAILED: RequestResult.REFUSED,
+    Asked.TIMEOUT: RequestResult.TIMEOUT,
+    Asked.UNREACHABLE: RequestResult.UNREACHABLE,
+}
+
+
+def _count(telemetry: Telemetry, result: Asked) -> None:
+    telemetry.prometheus(_RESULTS[result])
 
 
 def local_clock() -> Clock:

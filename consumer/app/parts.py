@@ -1,0 +1,126 @@
+"""Builds worker and handler for the roles of one process, and says how each is."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from consumer.adapters.clock import BrokerClock, chance
+from consumer.adapters.kafka import KafkaMembership, KafkaPublisher, KafkaReader, KafkaWriters
+from consumer.adapters.policy_files import PolicyFiles
+from consumer.app.log import connection_of
+from consumer.gateway.wiring import HealthReport
+from consumer.handler.scale_handler import ScaleHandler
+from consumer.handler.wiring import HandlerPorts, HandlerSettings
+from consumer.ports import Clock, Judges, Subscription, Targets
+from consumer.settings import Settings
+from consumer.telemetry import Telemetry
+from consumer.worker.settings import WorkerPorts, WorkerSettings
+from consumer.worker.worker import Worker
+from schemas.topics import Topic
+
+_STUCK = timedelta(seconds=30)
+"""A loop that did not go round for so long is stuck: its longest rest is a few seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commons:
+    """What all parts of one process share."""
+
+    settings: Settings
+    clock: BrokerClock
+    telemetry: Telemetry
+    policies: PolicyFiles
+    publisher: KafkaPublisher
+
+
+def worker_of(commons: Commons, judges: Judges) -> Worker:
+    """Build the worker."""
+    settings = commons.settings
+    connection = connection_of(settings, "worker")
+    ours = WorkerSettings(
+        prefix=settings.topic_prefix,
+        group=settings.worker_group,
+        cluster=settings.cluster,
+        mode=settings.mode,
+        interval=settings.polling_interval,
+        max_request_age=settings.max_request_age,
+    )
+    subscription = ours.subscription()
+    return Worker(
+        WorkerPorts(
+            membership=KafkaMembership(connection, subscription),
+            writers=KafkaWriters(connection, subscription.group),
+            publisher=commons.publisher,
+            reader=KafkaReader(connection),
+            judges=judges,
+            policies=commons.policies,
+            clock=commons.clock,
+            telemetry=commons.telemetry,
+        ),
+        ours,
+    )
+
+
+def handler_of(commons: Commons, targets: Targets) -> ScaleHandler:
+    """Build the handler for these targets."""
+    settings = commons.settings
+    connection = connection_of(settings, "handler")
+    commands = Topic.SCALE_COMMANDS.under(settings.topic_prefix)
+    results = Topic.SCALE_RESULTS.under(settings.topic_prefix)
+    group = f"{settings.topic_prefix}{settings.handler_group}"
+    subscription = Subscription(group, (commands,), (results,), committed_only=True)
+    return ScaleHandler(
+        HandlerPorts(
+            membership=KafkaMembership(connection, subscription),
+            publisher=commons.publisher,
+            reader=KafkaReader(connection),
+            targets=targets,
+            policies=commons.policies,
+            clock=commons.clock,
+            telemetry=commons.telemetry,
+            chance=chance,
+        ),
+        HandlerSettings(
+            cluster=settings.cluster,
+            prefix=settings.topic_prefix,
+            mode=settings.mode,
+            parallel=settings.handler_parallelism,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPulse:
+    """Says how the worker is."""
+
+    worker: Worker
+    clock: Clock
+
+    def health(self) -> HealthReport:
+        """Moving while its fetching goes round, ready when every assigned partition is restored."""
+        health = self.worker.health()
+        rest = self.clock.read().now - health.moved_at
+        restored = sum(partition.restored for partition in health.partitions)
+        joined = "" if health.joined else ", not a member of the group"
+        return HealthReport(
+            part="worker",
+            moving=rest < _STUCK,
+            ready=health.ready,
+            detail=f"{restored} of {len(health.partitions)} partitions restored{joined}",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerPulse:
+    """Says how the handler is."""
+
+    handler: ScaleHandler
+
+    def health(self) -> HealthReport:
+        """Moving while it runs, ready when all it owns is restored."""
+        health = self.handler.health()
+        return HealthReport(
+            part="handler",
+            moving=health.running,
+            ready=health.ready,
+            detail=f"{len(health.partitions)} partitions, {health.pending} commands unanswered",
+        )

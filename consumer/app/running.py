@@ -1,0 +1,190 @@
+"""Runs the roles of one process until it is told to stop, and puts the simulated cluster in where one is asked for."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import structlog
+
+from consumer.adapters.clock import BrokerClock
+from consumer.adapters.kafka import KafkaPublisher
+from consumer.adapters.policy_files import PolicyFiles
+from consumer.adapters.simulated_cluster import SimulatedCluster
+from consumer.app.judging import judges, policy_files
+from consumer.app.log import connection_of, partitions_of
+from consumer.app.parts import Commons, HandlerPulse, WorkerPulse, handler_of, worker_of
+from consumer.core.policy import Policy
+from consumer.gateway.server import serving
+from consumer.gateway.wiring import GatewayPorts, GatewaySettings, Health
+from consumer.ports import PolicyEntry, TargetGoneError, TargetKey, Targets
+from consumer.settings import ClusterAccess, Role, Settings, SettingsError
+from consumer.telemetry import Telemetry
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What one process is to run: `targets` None means the cluster that the settings name."""
+
+    settings: Settings
+    roles: frozenset[Role]
+    targets: Targets | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What is up: the HTTP port, and what each part says of itself."""
+
+    port: int
+    health: tuple[Health, ...]
+
+
+async def run(assignment: Assignment, *, stopping: asyncio.Event, started: Callable[[Started], None]) -> None:
+    """Run until `stopping` is set; what is in flight is finished, then everything is closed.
+
+    Raises:
+        SettingsError: something is missing or not available; the message names the setting.
+        LogError: Kafka is away at the start, or not set up as it must be.
+        OSError: the HTTP port is taken.
+    """
+    _require(assignment)
+    try:
+        async with _commons(assignment.settings) as commons, asyncio.TaskGroup() as tasks:
+            background = [tasks.create_task(commons.policies.run())]
+            targets = _targets(assignment, commons)
+            if isinstance(targets, SimulatedCluster) and assignment.targets is None:
+                background.append(tasks.create_task(targets.run()))
+                background.append(tasks.create_task(_populate(targets, commons.policies)))
+            await _serve(assignment, commons, targets, _Stop(stopping, started))
+            for task in background:
+                task.cancel()
+    except BaseExceptionGroup as group:
+        raise _first(group) from group
+
+
+@contextmanager
+def stop_on_signals(stopping: asyncio.Event) -> Iterator[None]:
+    """Set the event at SIGTERM and SIGINT; a second one ends the process at once, as it does without us."""
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGTERM, signal.SIGINT)
+
+    def ask(number: signal.Signals) -> None:
+        log.info("stopping", signal=number.name)
+        stopping.set()
+        for each in signals:
+            loop.remove_signal_handler(each)
+
+    for each in signals:
+        loop.add_signal_handler(each, ask, each)
+    try:
+        yield
+    finally:
+        for each in signals:
+            loop.remove_signal_handler(each)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    """When to stop, and whom to tell that everything is up."""
+
+    stopping: asyncio.Event
+    started: Callable[[Started], None]
+
+
+def _require(assignment: Assignment) -> None:
+    settings = assignment.settings
+    missing = list(settings.missing_for_run(assignment.roles))
+    real = settings.cluster_access in (ClusterAccess.IN_CLUSTER, ClusterAccess.KUBECONFIG)
+    if real and assignment.targets is None:
+        missing.append(
+            "this version can not scale a real cluster yet: set ELASTI_CLUSTER_ACCESS or --cluster-access to simulated"
+        )
+    if missing:
+        raise SettingsError("\n".join(missing))
+
+
+@asynccontextmanager
+async def _commons(settings: Settings) -> AsyncIterator[Commons]:
+    publisher = KafkaPublisher(connection_of(settings, "publisher"))
+    try:
+        yield Commons(
+            settings=settings,
+            clock=BrokerClock(),
+            telemetry=Telemetry(settings.cluster, version("elasti-consumer")),
+            policies=policy_files(settings),
+            publisher=publisher,
+        )
+    finally:
+        await publisher.close()
+
+
+def _targets(assignment: Assignment, commons: Commons) -> Targets | None:
+    if assignment.targets is not None or Role.HANDLER not in assignment.roles:
+        return assignment.targets
+    return SimulatedCluster(commons.clock)
+
+
+async def _populate(cluster: SimulatedCluster, policies: PolicyFiles) -> None:
+    """Give the simulated cluster a workload for each policy's target."""
+    changes = policies.changes()
+    await policies.listed()
+    for entry in policies.entries().values():
+        await _exists(cluster, entry.policy)
+    async for change in changes:
+        if isinstance(change, PolicyEntry):
+            await _exists(cluster, change.policy)
+
+
+async def _exists(cluster: SimulatedCluster, policy: Policy | None) -> None:
+    if policy is None:
+        return
+    key = TargetKey(policy.key.namespace, policy.target)
+    try:
+        await cluster.look(key)
+    except TargetGoneError:
+        cluster.create(key, replicas=policy.min_replicas)
+
+
+async def _serve(assignment: Assignment, commons: Commons, targets: Targets | None, stop: _Stop) -> None:
+    """Run the roles and the HTTP server together; a role that fails ends the others."""
+    settings = assignment.settings
+    partitions = await partitions_of(settings)
+    async with judges(settings, commons.telemetry) as judging, asyncio.TaskGroup() as tasks:
+        health: tuple[Health, ...] = ()
+        stops: list[Callable[[], Awaitable[None]]] = []
+        if Role.WORKER in assignment.roles:
+            worker = worker_of(commons, judging)
+            health += (WorkerPulse(worker, commons.clock),)
+            stops.append(worker.stop)
+            tasks.create_task(worker.run())
+        if Role.HANDLER in assignment.roles and targets is not None:
+            handler = handler_of(commons, targets)
+            health += (HandlerPulse(handler),)
+            stops.append(handler.stop)
+            tasks.create_task(handler.run())
+        ports = GatewayPorts(commons.publisher, commons.telemetry, health, resources=commons.policies)
+        pages = GatewaySettings(
+            partitions=partitions,
+            prefix=settings.topic_prefix,
+            cluster=settings.cluster,
+            simulated=settings.cluster_access is ClusterAccess.SIMULATED,
+        )
+        async with serving(ports, pages, host=settings.http_host, port=settings.http_port) as port:
+            stop.started(Started(port, health))
+            await stop.stopping.wait()
+        for ask in stops:
+            await ask()
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error behind a group: what ended the process, without the cancellations that followed it."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            return _first(error)
+        if not isinstance(error, asyncio.CancelledError):
+            return error
+    return group.exceptions[0]
