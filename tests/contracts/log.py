@@ -239,7 +239,9 @@ class MembershipContract:
             await writer.close()
         async with joined(bed, subscription) as (member, owner):
             await owner.holds({0})
+            successor = await bed.writers(topic).open(0)
             assert await member.seek_to_committed(0) == {topic: 1}
+            await successor.close()
             member.resume(0)
             assert texts(await fetched(member, 1)) == ["two"]
 
@@ -253,7 +255,10 @@ class MembershipContract:
             writer = await bed.writers(topic).open(0)
             await writer.commit(Transaction((), {(topic, 0): 1}))
             await writer.close()
+            # A commit returns before the group knows its offsets; opening the next writer waits for that.
+            successor = await bed.writers(topic).open(0)
             assert await member.seek_to_committed(0) == {topic: 1}
+            await successor.close()
 
     async def test_offsets_can_be_committed_outside_a_transaction(self, bed: Bed) -> None:
         topic, _ = names()

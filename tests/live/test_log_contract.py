@@ -18,6 +18,7 @@ from consumer.adapters.kafka import (
     verify_topics,
 )
 from consumer.adapters.kafka.connection import admin
+from consumer.adapters.kafka.topics import shown
 from consumer.ports import LogError, LogReader, Membership, Publisher, Subscription, Writers
 from schemas.topics import TOPICS, Topic
 from tests.contracts.log import (
@@ -43,6 +44,7 @@ class KafkaBed:
             await client.create_topics(
                 [NewTopic(topic, partitions, 1, topic_configs={"message.timestamp.type": "LogAppendTime"})]
             )
+        await shown(self.connection, [topic])
 
     def membership(self, subscription: Subscription) -> Membership:
         return KafkaMembership(self.connection, subscription)
@@ -117,6 +119,7 @@ async def test_a_topic_that_is_not_as_it_should_be_is_named(kafka: EmbeddedKafka
     hosts, control = Topic.HOSTS.under(prefix), Topic.CONTROL.under(prefix)
     async with admin(connection) as client:
         await client.create_topics([NewTopic(hosts, 2, 1), NewTopic(control, 2, 1)])
+    await shown(connection, [hosts, control])
     await create_topics(connection, prefix, partitions=3, replication=1)
     problems = await verify_topics(connection, prefix)
     assert any(f"{hosts} has 2" in problem for problem in problems)

@@ -1,5 +1,6 @@
 """Creates the topics of an installation and says which of them are not as they should be."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,9 @@ from consumer.adapters.kafka.connection import KafkaConnection, admin
 from consumer.ports import LogError, LogSetupError
 from schemas.topics import TOPICS
 
+# Ten seconds in all.
+_LOOKS = 200
+_LOOK_AGAIN = 0.05
 _OK = 0
 _EXISTS = 36
 
@@ -39,7 +43,18 @@ async def create_topics(
     ]
     if refused:
         raise LogError(f"Kafka at {connection.bootstrap} did not create {'; '.join(refused)}")
+    await shown(connection, [spec.topic.under(prefix) for spec in missing])
     return [spec.topic.under(prefix) for spec in missing]
+
+
+async def shown(connection: KafkaConnection, topics: Sequence[str]) -> None:
+    """Wait until the brokers show them: a topic is acknowledged a moment before everyone knows it."""
+    async with admin(connection) as client:
+        for _ in range(_LOOKS):
+            if len(await partition_counts(client, topics)) == len(topics):
+                return
+            await asyncio.sleep(_LOOK_AGAIN)
+    raise LogError(f"Kafka at {connection.bootstrap} created {', '.join(topics)}, but does not show them; look again")
 
 
 async def verify_topics(connection: KafkaConnection, prefix: str) -> Sequence[str]:

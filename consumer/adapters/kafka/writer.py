@@ -11,6 +11,8 @@ from consumer.adapters.kafka.connection import KafkaConnection, milliseconds, mo
 from consumer.ports import FencedError, LogError, Output, Placed, Transaction
 from schemas.topics import MAX_MESSAGE_BYTES
 
+_Sent = asyncio.Future[RecordMetadata]
+
 
 class KafkaWriters:
     """Opens the transactional writers of one group's partitions."""
@@ -75,18 +77,29 @@ class KafkaWriter:
 
     async def _write(self, transaction: Transaction) -> tuple[Placed, ...]:
         await self._producer.begin_transaction()
-        sent = [await self._send(output) for output in transaction.outputs]
-        if transaction.offsets:
-            offsets = {TopicPartition(*place): offset for place, offset in transaction.offsets.items()}
-            await self._producer.send_offsets_to_transaction(offsets, self._group)
-        # All acknowledged first: the first failure is the one worth telling, and a commit would hide it.
-        acknowledged = await asyncio.gather(*sent, return_exceptions=True)
-        placed = _placed(acknowledged)
-        await self._producer.commit_transaction()
+        sent: list[_Sent] = []
+        try:
+            for output in transaction.outputs:
+                sent.append(await self._send(output))  # noqa: PERF401 - those sent before a failure must be known
+            if transaction.offsets:
+                offsets = {TopicPartition(*place): offset for place, offset in transaction.offsets.items()}
+                await self._producer.send_offsets_to_transaction(offsets, self._group)
+            # The first failure is the one worth telling, and a commit would hide it.
+            placed = tuple([_placed(await future) for future in sent])
+            await self._producer.commit_transaction()
+        except BaseException:
+            self._hush(sent)
+            raise
         return placed
 
-    async def _send(self, output: Output) -> "asyncio.Future[RecordMetadata]":
-        future: asyncio.Future[RecordMetadata] = await self._producer.send(
+    def _hush(self, sent: Sequence[_Sent]) -> None:
+        """What failed is told once; its echoes, which aiokafka keeps in futures, must not be reported as lost."""
+        manager = self._producer._txn_manager  # noqa: SLF001 - as above
+        for future in (*sent, manager.wait_for_transaction_end()):
+            future.add_done_callback(_heard)
+
+    async def _send(self, output: Output) -> _Sent:
+        future: _Sent = await self._producer.send(
             output.topic,
             value=output.value,
             key=output.key,
@@ -105,10 +118,10 @@ class KafkaWriter:
             return
 
 
-def _placed(acknowledged: Sequence[RecordMetadata | BaseException]) -> tuple[Placed, ...]:
-    placed = []
-    for answer in acknowledged:
-        if isinstance(answer, BaseException):
-            raise answer
-        placed.append(Placed(answer.topic, answer.partition, answer.offset, moment(answer.timestamp)))
-    return tuple(placed)
+def _placed(answer: RecordMetadata) -> Placed:
+    return Placed(answer.topic, answer.partition, answer.offset, moment(answer.timestamp))
+
+
+def _heard(future: _Sent) -> None:
+    if not future.cancelled():
+        future.exception()
