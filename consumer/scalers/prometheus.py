@@ -5,18 +5,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from consumer.core.answers import Answer, Unknown, UnknownCause, Yes
+from consumer.core.answers import Answer, No, Unknown, UnknownCause, Yes
 from consumer.core.policy import Trigger
-from consumer.core.readings import Question
+from consumer.core.readings import Failure, Question
 from consumer.ports import Scaler
 from consumer.scalers.contract import Assignment, Defaults, Faults, Measure
 from consumer.scalers.metadata import FaultyTriggerError, PrometheusTrigger, read
-from consumer.scalers.promql import masked
-from consumer.scalers.verdict import Measured, below, number, reached
+from consumer.scalers.promql import backed, masked
+from consumer.scalers.verdict import Measured, below, blindness, number, reached, with_constant
 
 _DAY: Final = timedelta(days=1)
-# A series stays visible for 5 minutes after its last sample, so looking that often misses none.
+# A series that is not marked stale stays visible for 5 minutes, so looking that often misses hardly any.
 _LOOKBACK: Final = timedelta(minutes=5)
+
+CONSTANT: Final = "the query's constant, its metric has no series"
+"""What an answer's evidence says of a value that was not measured."""
 
 
 def health_query(uptime_filter: str, cooldown: timedelta) -> str:
@@ -36,22 +39,21 @@ class _Sight:
 class _Masked:
     """One X of an `X or vector(c)`: whether it vanished within the last day."""
 
-    def __init__(self, trigger: PrometheusTrigger, metric: str) -> None:
-        source = trigger.question.source
+    def __init__(self, now_there: Question, metric: str) -> None:
         self.metric = metric
-        self.now_there = Question(source, f"count({metric})")
+        self.now_there = now_there
         # Asked once, when the metric is first found missing; afterwards our own looking tells.
-        self._history = Question(source, f"max_over_time(max(timestamp({metric}))[1d:1m])")
+        self._history = Question(now_there.source, f"max_over_time(max(timestamp({metric}))[1d:1m])")
         self._sight: _Sight | None = None
 
     async def vanished(self, measure: Measure, now: datetime) -> Unknown | None:
         """Return why the constant behind `or` must not be believed, if so."""
-        there = number(await measure.ask(self.now_there, now), now)
-        if isinstance(there, Measured):
+        there = await measure.ask(self.now_there, now)
+        if isinstance(there, Failure) or there.partial:
+            return blindness(there, now)
+        if there.series:
             self._sight = _Sight(now, now)
             return None
-        if there.cause is not UnknownCause.NO_SERIES:
-            return there
         sight = await self._last_seen(measure, now)
         if isinstance(sight, Unknown):
             return sight
@@ -59,7 +61,9 @@ class _Masked:
         if sight.present is None or now - sight.present > _DAY:
             return None
         return Unknown(
-            UnknownCause.METRIC_VANISHED, now, f"{self.metric} had series at {sight.present:%Y-%m-%d %H:%M:%SZ}, now none"
+            UnknownCause.METRIC_VANISHED,
+            now,
+            f"{self.metric} had series at {sight.present:%Y-%m-%d %H:%M:%SZ}, now none",
         )
 
     async def _last_seen(self, measure: Measure, now: datetime) -> _Sight | Unknown:
@@ -80,10 +84,14 @@ class PrometheusScaler:
     """Judges one trigger; all of its questions travel together."""
 
     def __init__(self, trigger: PrometheusTrigger, cooldown: timedelta, measure: Measure) -> None:
-        self._trigger = trigger
+        source, query = trigger.question.source, trigger.question.query
+        self._threshold = trigger.threshold
         self._measure = measure
-        self._health = Question(trigger.question.source, health_query(trigger.uptime_filter, cooldown))
-        self._masked = tuple(_Masked(trigger, metric) for metric in masked(trigger.question.query))
+        self._health = Question(source, health_query(trigger.uptime_filter, cooldown))
+        self._backed = backed(query)
+        # With a constant behind it, the metric alone tells both what the query says and whether it vanished.
+        self._asked = trigger.question if self._backed is None else Question(source, self._backed.metric)
+        self._masked = tuple(_Masked(self._presence(metric), metric) for metric in masked(query))
 
     async def is_healthy(self, now: datetime) -> Answer:
         """Yes if Prometheus was up, by its own measurement, for a whole cooldown."""
@@ -95,36 +103,45 @@ class PrometheusScaler:
 
     async def should_scale_to_zero(self, now: datetime) -> Answer:
         """Yes below the threshold, unless that is a constant in the place of a metric that vanished."""
-        self._announce(now)
-        measured = number(await self._measure.ask(self._trigger.question, now), now)
-        answer = below(measured, self._trigger.threshold, now)
-        if not isinstance(answer, Yes):
-            return answer
-        return await self._vanished(now) or answer
+        measured, text = await self._measured(now)
+        vanished = await self._vanished(now)
+        answer = below(measured, self._threshold, now, text)
+        return vanished if vanished is not None and isinstance(answer, Yes) else answer
 
     async def should_scale_from_zero(self, now: datetime) -> Answer:
-        """Yes from the threshold on."""
-        self._announce(now)
-        measured = number(await self._measure.ask(self._trigger.question, now), now)
-        answer = reached(measured, self._trigger.threshold, now)
-        if isinstance(answer, Yes | Unknown):
-            return answer
-        return await self._vanished(now) or answer
+        """Yes from the threshold on, be it a constant's value."""
+        measured, text = await self._measured(now)
+        vanished = await self._vanished(now)
+        answer = reached(measured, self._threshold, now, text)
+        return vanished if vanished is not None and isinstance(answer, No) else answer
 
     async def close(self) -> None:
         """Nothing is held: connections belong to the batcher."""
 
+    def _presence(self, metric: str) -> Question:
+        # Of many series only their number matters; `count` keeps them at the server.
+        is_asked = self._backed is not None and self._backed.metric == metric
+        return self._asked if is_asked else Question(self._asked.source, f"count({metric})")
+
     def _announce(self, now: datetime) -> None:
         self._measure.expect(self._health, now)
-        self._measure.expect(self._trigger.question, now)
+        self._measure.expect(self._asked, now)
         for metric in self._masked:
             self._measure.expect(metric.now_there, now)
 
+    async def _measured(self, now: datetime) -> tuple[Measured | Unknown, str]:
+        """The value of the query, and a word on it where it is not a measured one."""
+        self._announce(now)
+        outcome = await self._measure.ask(self._asked, now)
+        if self._backed is None:
+            return number(outcome, now), ""
+        text = "" if isinstance(outcome, Failure) or outcome.series else CONSTANT
+        return number(with_constant(outcome, self._backed.constant), now), text
+
     async def _vanished(self, now: datetime) -> Unknown | None:
-        for metric in self._masked:
-            if (unknown := await metric.vanished(self._measure, now)) is not None:
-                return unknown
-        return None
+        # Each is looked at in each sweep, busy or not: a metric that came and went must not pass unseen.
+        unknowns = [await metric.vanished(self._measure, now) for metric in self._masked]
+        return next((unknown for unknown in unknowns if unknown is not None), None)
 
 
 class PrometheusType:

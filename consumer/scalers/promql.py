@@ -1,6 +1,7 @@
 """What a PromQL text is, without asking a server: a vector, a scalar or something else, and what it masks."""
 
 import re
+from dataclasses import dataclass
 from enum import Enum, auto
 from functools import lru_cache
 
@@ -62,6 +63,36 @@ def masked(query: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+@dataclass(frozen=True, slots=True)
+class Backed:
+    """A query of the form `metric or vector(constant)`: what it says without the metric is known beforehand."""
+
+    metric: str
+    constant: float
+
+
+def backed(query: str) -> Backed | None:
+    """Take such a query apart; None for every other one, and for one that matches by certain labels only."""
+    node = _bare(parse(query))
+    if not isinstance(node, parser.BinaryExpr) or str(node.op) != "or":
+        return None
+    call = _bare(node.rhs)
+    plain = node.modifier is None or node.modifier.matching is None
+    if not (plain and isinstance(call, parser.Call) and call.func.name == "vector"):
+        return None
+    value = _bare(call.args[0])
+    if not isinstance(value, parser.NumberLiteral):
+        return None
+    # The parser's own spelling of the metric, which a live test holds against the server's reading of the original.
+    return Backed(node.lhs.prettify(), value.val)
+
+
+def _bare(node: parser.Expr) -> parser.Expr:
+    while isinstance(node, parser.ParenExpr):
+        node = node.expr
+    return node
+
+
 def _kind(node: parser.Expr) -> Kind:
     match node:
         case parser.ParenExpr() | parser.UnaryExpr():
@@ -82,9 +113,8 @@ _RETURNED = {"ValueType.Vector": Kind.VECTOR, "ValueType.Scalar": Kind.SCALAR}
 
 
 def _is_constant(node: parser.Expr) -> bool:
-    while isinstance(node, parser.ParenExpr):
-        node = node.expr
-    return isinstance(node, parser.Call) and node.func.name == "vector"
+    call = _bare(node)
+    return isinstance(call, parser.Call) and call.func.name == "vector"
 
 
 def _plain(query: str) -> str:

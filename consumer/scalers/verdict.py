@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from consumer.core.answers import Answer, Evidence, No, Unknown, UnknownCause, Yes
-from consumer.core.readings import Failure, Reading, Shape
+from consumer.core.readings import Failure, Reading, Series, Shape
 
 _SHOWN = 3
 
@@ -20,10 +20,8 @@ class Measured:
 def number(outcome: Reading | Failure, now: datetime) -> Measured | Unknown:
     """Return the only value of a reading, or why there is none."""
     match outcome:
-        case Failure():
-            return Unknown(outcome.cause, now, outcome.detail)
-        case Reading(partial=(warning, *_)):
-            return Unknown(UnknownCause.PARTIAL, now, warning)
+        case Failure() | Reading(partial=(_, *_)):
+            return blindness(outcome, now)
         case Reading(shape=Shape.OTHER):
             return Unknown(UnknownCause.NOT_NUMERIC, now, "the query gives a range of samples or a text")
         case Reading(series=()):
@@ -32,6 +30,13 @@ def number(outcome: Reading | Failure, now: datetime) -> Measured | Unknown:
             return _finite(only.value, now)
         case Reading():
             return Unknown(UnknownCause.MANY_SERIES, now, _many(outcome))
+
+
+def blindness(outcome: Reading | Failure, now: datetime) -> Unknown:
+    """Say why a failure, or a reading with data missing, tells nothing."""
+    if isinstance(outcome, Failure):
+        return Unknown(outcome.cause, now, outcome.detail)
+    return Unknown(UnknownCause.PARTIAL, now, "; ".join(outcome.partial))
 
 
 def below(measured: Measured | Unknown, threshold: float, now: datetime, text: str = "") -> Answer:
@@ -51,6 +56,20 @@ def reached(measured: Measured | Unknown, threshold: float, now: datetime, text:
             return Yes(evidence, at)
         case Unknown() as unknown:
             return unknown
+
+
+def with_constant(outcome: Reading | Failure, constant: float) -> Reading | Failure:
+    """What `X or vector(constant)` gives, told from what X gives.
+
+    `or` takes the constant, which has no labels, unless X has a series without labels itself; a name is no label.
+    """
+    if isinstance(outcome, Failure) or any(_is_bare(series) for series in outcome.series):
+        return outcome
+    return Reading(outcome.shape, (*outcome.series, Series((), repr(constant))), outcome.partial)
+
+
+def _is_bare(series: Series) -> bool:
+    return all(name == "__name__" for name, _ in series.labels)
 
 
 def _finite(text: str | None, now: datetime) -> Measured | Unknown:

@@ -8,10 +8,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from consumer.adapters.prometheus import PrometheusMeasurements
+from consumer.core.answers import Unknown
 from consumer.core.readings import Failure, Question, Reading, Source
 from consumer.ports import Measurements
 from consumer.scalers.batcher import Batcher
 from consumer.scalers.chunks import join
+from consumer.scalers.promql import backed
+from consumer.scalers.verdict import number, with_constant
 from tests.live.prometheus_server import PrometheusServer
 from tests.live.prometheus_shapes import SHAPES, fill
 
@@ -103,3 +106,34 @@ async def test_series_that_carry_the_batchers_own_label_are_told_apart(
     await prometheus.until("count(collide)", lambda values: values == [2.0])
     now = Filled(filled.measurements, filled.source, datetime.now(UTC))
     assert await now.together(queries, Batcher(filled.measurements)) == await now.alone(queries)
+
+
+BACKED = (
+    "sum(shape_load) or vector(0)",
+    "sum(shape_missing) or vector(0)",
+    "(sum(shape_missing)) or (vector((-7.5)))",
+    "shape_load or vector(1)",
+    'shape_load{service="a"} or vector(1)',
+    "absent(shape_missing) or vector(3)",
+    "-sum(shape_load{service=~`a|\\d`} > 0x01) ^ 2 or vector(1e3) # note",
+    'sum by (service) (shape_load{service="é☃"} offset 1s) or vector(0)',
+    "max_over_time(sum(shape_load{zone!='x'})[5s:1s]) * 1e-20 or vector(1e-20)",
+    "sum(shape_load @ 100) or vector(1e21)",
+    'label_replace(sum(shape_load), "zone", "$1\\\\", "zone", "(.*)") or vector(0)',
+    "quantile without (zone) (0.5, shape_load) - on(service) group_right() shape_twin or vector(0)",
+    "shape_load / on() shape_twin or vector(0)",
+)
+
+
+@pytest.mark.parametrize("query", BACKED)
+async def test_a_constant_behind_a_metric_is_added_as_the_server_adds_it(filled: Filled, query: str) -> None:
+    split = backed(query)
+    assert split is not None
+    whole = await filled.measurements.ask(Question(filled.source, query), filled.at, LIMIT)
+    metric = await filled.measurements.ask(Question(filled.source, split.metric), filled.at, LIMIT)
+    told, known = number(with_constant(metric, split.constant), filled.at), number(whole, filled.at)
+    if isinstance(known, Unknown):
+        assert isinstance(told, Unknown)
+        assert told.cause is known.cause
+    else:
+        assert told == known

@@ -25,7 +25,7 @@ def test_queries_of_unlike_sources_or_headers_never_share_a_chunk() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "sizes"), [(1, [1]), (250, [250]), (251, [126, 125]), (500, [250, 250]), (501, [167, 167, 167])]
+    ("count", "sizes"), [(1, [1]), (125, [125]), (126, [63, 63]), (250, [125, 125]), (251, [84, 84, 83])]
 )
 def test_chunks_are_full_but_even(count: int, sizes: list[int]) -> None:
     chunks = pack((Question(SOURCE, f"q{number}"), LARGEST) for number in range(count))

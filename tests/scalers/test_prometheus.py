@@ -9,7 +9,7 @@ import pytest
 from consumer.adapters.memory_prometheus import MemoryMeasurements
 from consumer.core.answers import Answer, Evidence, No, Unknown, UnknownCause, Yes
 from consumer.core.policy import DEFAULT_COOLDOWN, Trigger
-from consumer.core.readings import Reading
+from consumer.core.readings import Reading, Series, Shape
 from consumer.core.service import ServiceKey
 from consumer.scalers import Assignment, Defaults, Scaler
 from consumer.scalers.batcher import Batcher
@@ -18,7 +18,8 @@ from tests.scalers.bed import BROKEN, T0, World, asking, one, queries, trigger
 
 HEALTH = 'min_over_time((max(up{container="prometheus"}) or vector(0))[900s:])'
 MASKED = "sum(load) or vector(0)"
-PRESENT = "count(sum(load))"
+METRIC = "sum(load)"
+CONSTANT = "the query's constant, its metric has no series"
 HISTORY = "max_over_time(max(timestamp(sum(load)))[1d:1m])"
 
 
@@ -39,7 +40,7 @@ async def judged(made: tuple[Scaler, Batcher], now: datetime = T0) -> tuple[Answ
 
 
 async def test_everything_that_a_trigger_wants_to_know_is_one_request() -> None:
-    twin = World({HEALTH: one("1"), MASKED: one("0.2"), PRESENT: one("1")}).twin()
+    twin = World({HEALTH: one("1"), METRIC: one("0.2")}).twin()
     healthy, to_zero, from_zero = await judged(scaler(twin, asking(MASKED)))
     assert healthy == Yes(Evidence(1.0, 1.0, "up"), T0)
     assert to_zero == Yes(Evidence(0.2, 1.0), T0)
@@ -85,16 +86,16 @@ async def test_a_broken_query_is_unknown_both_ways_and_health_is_not_touched() -
 
 
 async def test_a_metric_that_was_never_there_lets_its_constant_speak() -> None:
-    twin = World({MASKED: one("0")}).twin()
+    twin = World().twin()
     _, to_zero, from_zero = await judged(scaler(twin, asking(MASKED)))
-    assert to_zero == Yes(Evidence(0.0, 1.0), T0)
+    assert to_zero == Yes(Evidence(0.0, 1.0, CONSTANT), T0)
     assert isinstance(from_zero, No)
     assert queries(twin)[-1] == HISTORY
 
 
 async def test_a_metric_that_vanished_within_a_day_is_blindness_not_idleness() -> None:
     seen = T0 - timedelta(hours=3)
-    world = World({MASKED: one("0"), HISTORY: one(f"{seen.timestamp()}")})
+    world = World({HISTORY: one(f"{seen.timestamp()}")})
     made = scaler(world.twin(), asking(MASKED))
     _, to_zero, from_zero = await judged(made)
     vanished = Unknown(UnknownCause.METRIC_VANISHED, T0, "sum(load) had series at 2026-01-05 09:00:00Z, now none")
@@ -103,22 +104,22 @@ async def test_a_metric_that_vanished_within_a_day_is_blindness_not_idleness() -
 
 async def test_a_constant_that_says_busy_is_believed_since_up_is_never_stopped() -> None:
     busy = "sum(load) or vector(7)"
-    world = World({busy: one("7"), HISTORY: one(f"{T0.timestamp() - 60}")})
+    world = World({HISTORY: one(f"{T0.timestamp() - 60}")})
     _, to_zero, from_zero = await judged(scaler(world.twin(), asking(busy)))
     assert isinstance(to_zero, No)
-    assert from_zero == Yes(Evidence(7.0, 1.0), T0)
+    assert from_zero == Yes(Evidence(7.0, 1.0, CONSTANT), T0)
 
 
 async def test_a_metric_that_vanishes_under_our_eyes_is_remembered_without_asking_for_its_history() -> None:
-    world = World({MASKED: one("0"), PRESENT: one("1")})
+    world = World({METRIC: one("0")})
     twin = world.twin()
     made = scaler(twin, asking(MASKED))
     assert isinstance((await judged(made))[1], Yes)
-    del world.results[PRESENT]
+    del world.results[METRIC]
     causes = await looked_at(made, [timedelta(seconds=30), timedelta(minutes=5, seconds=30)])
     assert causes == [UnknownCause.METRIC_VANISHED] * 2
     assert HISTORY not in queries(twin)
-    world.results[PRESENT] = one("1")
+    world.results[METRIC] = one("0.1")
     assert await looked_at(made, [timedelta(minutes=6)]) == [None]
 
 
@@ -138,12 +139,12 @@ async def looked_at(made: tuple[Scaler, Batcher], after: Sequence[timedelta]) ->
 async def test_after_a_day_without_it_the_metric_counts_as_gone_for_good(
     ago: timedelta, cause: UnknownCause | None
 ) -> None:
-    world = World({MASKED: one("0"), HISTORY: one(f"{(T0 - ago).timestamp():.3f}")})
+    world = World({HISTORY: one(f"{(T0 - ago).timestamp():.3f}")})
     assert await looked_at(scaler(world.twin(), asking(MASKED)), [timedelta()]) == [cause]
 
 
 async def test_after_a_gap_in_our_own_looking_the_history_is_asked_for_again() -> None:
-    world = World({MASKED: one("0")})
+    world = World()
     twin = world.twin()
     made = scaler(twin, asking(MASKED))
     steps = [timedelta(minutes=5 * number) for number in range(4)]
@@ -153,9 +154,9 @@ async def test_after_a_gap_in_our_own_looking_the_history_is_asked_for_again() -
     assert queries(twin).count(HISTORY) == 2
 
 
-@pytest.mark.parametrize("broken", [PRESENT, HISTORY])
+@pytest.mark.parametrize("broken", [METRIC, HISTORY])
 async def test_not_knowing_whether_the_metric_is_there_is_blindness(broken: str) -> None:
-    world = World({MASKED: one("0"), broken: BROKEN})
+    world = World({broken: BROKEN})
     _, to_zero, _ = await judged(scaler(world.twin(), asking(MASKED)))
     assert to_zero == Unknown(UnknownCause.HTTP_ERROR, T0, BROKEN.detail)
 
@@ -182,3 +183,29 @@ def test_the_check_says_nothing_of_a_good_trigger_and_all_of_a_bad_one() -> None
         "metadata.threshold",
     ]
     assert PROMETHEUS.window(asking("load")) is None
+
+
+@pytest.mark.parametrize(
+    ("metric", "cause"),
+    [
+        (Reading(Shape.VECTOR, (Series((("__name__", "load"),), "0.1"),)), None),
+        # The constant comes beside a series that has labels, so the query gives two.
+        (one("0.1", pod="x"), UnknownCause.MANY_SERIES),
+        (Reading(Shape.VECTOR, (), ("a store is down",)), UnknownCause.PARTIAL),
+    ],
+)
+async def test_a_constant_is_added_to_the_metric_as_the_server_would(
+    metric: Reading, cause: UnknownCause | None
+) -> None:
+    _, to_zero, _ = await judged(scaler(World({"load": metric}).twin(), asking("load or vector(0)")))
+    assert (to_zero.cause if isinstance(to_zero, Unknown) else None) is cause
+
+
+async def test_a_metric_that_came_and_went_between_two_silences_is_remembered() -> None:
+    world = World()
+    made = scaler(world.twin(), asking(MASKED))
+    assert await looked_at(made, [timedelta()]) == [None]
+    world.results[METRIC] = one("9")
+    assert await looked_at(made, [timedelta(minutes=1)]) == [None]
+    del world.results[METRIC]
+    assert await looked_at(made, [timedelta(minutes=2)]) == [UnknownCause.METRIC_VANISHED]

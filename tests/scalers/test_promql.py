@@ -3,7 +3,7 @@
 import pytest
 
 from consumer.scalers.fault import explained
-from consumer.scalers.promql import Kind, PromqlError, is_selector, kind_of, masked, parse
+from consumer.scalers.promql import Backed, Kind, PromqlError, backed, is_selector, kind_of, masked, parse
 
 
 @pytest.mark.parametrize(
@@ -57,6 +57,25 @@ def test_what_a_constant_would_hide_is_found_at_any_depth(query: str, metrics: t
     assert masked(query) == metrics
     for metric in metrics:
         assert kind_of(metric) is Kind.VECTOR
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("sum(load) or vector(0)", Backed("sum(load)", 0.0)),
+        ("((load) or (vector((-2.5)))) # note", Backed("(load)", -2.5)),
+        ("a or b or vector(0x10)", Backed("a or b", 16.0)),
+        ("load or on(pod) vector(0)", None),
+        ("load or vector(time())", None),
+        ("load and vector(0)", None),
+        ("load or other", None),
+        ("sum(load or vector(0))", None),
+        ("load or vector(0) > 1", None),
+        ("1", None),
+    ],
+)
+def test_a_metric_with_a_constant_behind_it_is_taken_apart(query: str, found: Backed | None) -> None:
+    assert backed(query) == found
 
 
 @pytest.mark.parametrize(
