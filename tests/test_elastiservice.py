@@ -6,6 +6,8 @@ from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from consumer.core.policy import InvalidPeriod, Pause, PauseKind, Policy, Trigger, WakeReplicas, ZeroGuard
 from consumer.core.schedule import EnabledPeriod, parse_period
@@ -359,3 +361,26 @@ def test_what_is_shared_of_a_resource_holds_everything_but_secrets() -> None:
 def test_what_is_shared_of_an_odd_resource_is_still_readable() -> None:
     text = shareable({"metadata": 5, "status": 5})
     assert (text.name, json.loads(text.spec), json.loads(text.status)) == ("", None, {})
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.dates().map(str),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=10,
+)
+SPEC_FIELDS = ("service", "scaleTargetRef", "minTargetReplicas", "cooldownPeriod", "triggers", "autoscaler")
+OUR_FIELDS = ("enabledPeriod", "zeroGuard", "zeroGuardTimeout", "wakeReplicas", "mode", "startTimeout", "headers")
+METADATA = ("name", "namespace", "uid", "creationTimestamp", "annotations", PAUSED, PAUSED_UNTIL, "metadata", "type")
+
+
+@given(
+    st.sampled_from(["spec", "metadata", "spec/scaleTargetRef", "spec/triggers/0", "spec/triggers/0/metadata"]),
+    st.sampled_from([*SPEC_FIELDS, *OUR_FIELDS, *METADATA]) | st.text(max_size=5).filter(lambda name: "/" not in name),
+    JSON,
+)
+def test_whatever_a_field_holds_the_answer_is_a_policy_or_problems(place: str, name: str, value: object) -> None:
+    found = policy_from(changed(f"{place}/{name}", value), where="test", check=no_faults)
+    assert found
+    if isinstance(found, Policy):
+        assert found.hash == content_hash(found)
+    assert shareable(changed(f"{place}/{name}", value)).spec

@@ -168,6 +168,10 @@ async def test_a_syntax_error_in_one_file_leaves_the_others_working(tmp_path: Pa
         ("a: *nowhere\n", "undefined alias"),
         ("a: !!python/object:os.system {}\n", "could not determine a constructor"),
         ("a: \x00", "not valid YAML"),
+        ("a: !!int many", "not valid YAML"),
+        ("a: !!bool perhaps", "not valid YAML"),
+        ("a: " + "9" * 5_000, "not valid YAML"),
+        ("a: " + "[" * 5_000 + "]" * 5_000, "not valid YAML"),
     ],
 )
 async def test_what_is_not_plain_yaml_is_a_problem_of_its_file(tmp_path: Path, text: str, said: str) -> None:
@@ -215,6 +219,17 @@ async def test_aliases_and_merges_are_followed_but_not_into_themselves(tmp_path:
     (problem,) = files.problems()
     assert problem.where == f"{looped}:15"
     assert "recursive" in problem.message
+
+
+async def test_odd_values_harm_nobody(tmp_path: Path) -> None:
+    odd = f"{2**70}\n        when: !!timestamp never\n        query"
+    (tmp_path / "a.yaml").write_text(document("web").replace("query", f"big: {odd}"))
+    files = await read(tmp_path)
+    policy = files.entries()[WEB].policy
+    assert policy is not None, files.problems()
+    assert policy.triggers[0].named()["big"] == str(2**70)
+    assert policy.triggers[0].named()["when"] == "never"
+    assert files.resources()[WEB].spec
 
 
 async def test_one_name_in_two_places_is_told_and_the_first_place_counts(tmp_path: Path) -> None:

@@ -47,7 +47,8 @@ def read(file: str, text: str) -> Reading | Problem:
         mark = error.problem_mark or error.context_mark
         where = f"{file}:{mark.line + 1}" if mark else file
         return Problem(where, "", f"is not valid YAML: {error.problem or error.context}; correct this line")
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, LookupError, RecursionError) as error:
+        # Not only its own errors: a value that its tag forbids, or a nesting without end, comes as Python's.
         return Problem(file, "", f"is not valid YAML: {error}; correct it")
     documents = tuple(document for document in found if document.content.get("kind") == KIND)
     return Reading(documents, tuple(_notice(document) for document in found if document not in documents))
@@ -115,4 +116,9 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[str, object]:
     return {key.value: loader.construct_object(value, deep=True) for key, value in node.value}
 
 
+def _text(loader: _Loader, node: yaml.ScalarNode) -> str:
+    return str(loader.construct_scalar(node))
+
+
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+_Loader.add_constructor(_TIMESTAMP, _text)

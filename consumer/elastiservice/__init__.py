@@ -1,0 +1,39 @@
+"""The ElastiService resource, as KubeElasti defines it: read into a Policy, or into everything that is wrong with it.
+
+`fields` reads and complains, `resource` knows what the fields mean, `sharing` what of them is no secret. What may not
+enter: where resources come from, and what is decided by them.
+"""
+
+from consumer.elastiservice.fields import FieldPath, Locator, field_name
+from consumer.elastiservice.resource import (
+    API_VERSION,
+    GROUP,
+    KIND,
+    LONG_AGO,
+    PAUSED,
+    PAUSED_UNTIL,
+    PLURAL,
+    content_hash,
+    key_of,
+    policy_from,
+)
+from consumer.elastiservice.sharing import CREDENTIALS_IN_URL, ResourceText, shareable
+
+__all__ = [
+    "API_VERSION",
+    "CREDENTIALS_IN_URL",
+    "GROUP",
+    "KIND",
+    "LONG_AGO",
+    "PAUSED",
+    "PAUSED_UNTIL",
+    "PLURAL",
+    "FieldPath",
+    "Locator",
+    "ResourceText",
+    "content_hash",
+    "field_name",
+    "key_of",
+    "policy_from",
+    "shareable",
+]
