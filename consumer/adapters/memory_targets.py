@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 from consumer.core.service import OWN_MANAGER
@@ -26,30 +26,43 @@ class MemoryTargets:
         self._clock = clock
         self._manager = manager
         self._views: dict[TargetKey, TargetView] = {}
-        self._failures: deque[TargetError] = deque()
+        self._failures: deque[TargetError | None] = deque()
+        self._afterwards: deque[TargetError] = deque()
+        self._first: deque[Callable[[], object]] = deque()
+        self._stalled = False
+        self._broken: TargetError | None = None
+        self._flowing = asyncio.Event()
+        self._flowing.set()
         self._changed = asyncio.Event()
         self._version = 0
 
     async def look(self, key: TargetKey) -> TargetView:
         """Read the target."""
         self.calls.append((key, None))
-        await self._answer()
+        await self._received()
         return self._present(key)
 
     async def scale(self, key: TargetKey, change: Change) -> TargetView:
         """Apply a conditional change."""
         self.calls.append((key, change))
-        await self._answer()
+        await self._received()
         view = self._present(key)
         if view.replicas != change.expected or change.resource_version not in (None, view.resource_version):
             message = f"{key} has {view.replicas} replicas at version {view.resource_version}; read it and judge anew"
             raise TargetMovedError(message)
-        return self._scaled(view, change.wanted, self._manager)
+        scaled = self._scaled(view, change.wanted, self._manager)
+        if self._afterwards:
+            raise self._afterwards.popleft()
+        return scaled
 
     async def watch(self) -> AsyncIterator[TargetView | TargetKey]:
         """Yield all, then what changes; of several changes of one target before they are read the last."""
         shown: dict[TargetKey, str] = {}
+        if self._broken is not None:
+            failure, self._broken = self._broken, None
+            raise failure
         while True:
+            await self._flowing.wait()
             # Taken before looking, so that a change during a yield is not slept through.
             changed = self._changed
             for key in [key for key in shown if key not in self._views]:
@@ -89,15 +102,44 @@ class MemoryTargets:
         """The status changes: so many pods are ready now."""
         return self._put(replace(self._views[key], ready=ready))
 
-    def fail(self, *failures: TargetError) -> None:
-        """Answer the next calls with these, one each."""
+    def fail(self, *failures: TargetError | None) -> None:
+        """Answer the next calls with these, one each; None: that one is answered as ever."""
         self._failures.extend(failures)
 
-    async def _answer(self) -> None:
+    def fail_after(self, *failures: TargetError) -> None:
+        """Carry the next changes out and answer them with these all the same, one each."""
+        self._afterwards.extend(failures)
+
+    def stall(self) -> None:
+        """Never answer the next call."""
+        self._stalled = True
+
+    def before_next_call(self, action: Callable[[], object]) -> None:
+        """Let somebody be quicker than the next call, after it was made and before it is judged."""
+        self._first.append(action)
+
+    def break_watch(self, failure: TargetError) -> None:
+        """Let the next watch end with this at once."""
+        self._broken = failure
+
+    def hold_watch(self) -> None:
+        """Let every watch lag from now on."""
+        self._flowing.clear()
+
+    def release_watch(self) -> None:
+        """Let every watch catch up."""
+        self._flowing.set()
+
+    async def _received(self) -> None:
         # A real call waits, too: whoever relies on nothing happening meanwhile is found out.
         await asyncio.sleep(0)
-        if self._failures:
-            raise self._failures.popleft()
+        if self._stalled:
+            self._stalled = False
+            await asyncio.Event().wait()
+        if self._first:
+            self._first.popleft()()
+        if self._failures and (failure := self._failures.popleft()) is not None:
+            raise failure
 
     def _present(self, key: TargetKey) -> TargetView:
         view = self._views.get(key)

@@ -7,16 +7,28 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from consumer.adapters.clock import ManualClock
-from consumer.adapters.memory import MemoryLog, MemoryMembership, MemoryPublisher, MemoryReader
+from consumer.adapters.memory import MemoryLog, MemoryMembership, MemoryPublisher, MemoryReader, MemoryWriters
 from consumer.adapters.memory_targets import MemoryTargets
 from consumer.core.outcome import Command
 from consumer.core.policy import Policy
-from consumer.core.service import Direction, Phase, ServiceKey
+from consumer.core.service import Direction, Mode, Phase, ServiceKey
 from consumer.handler.backoff import Backoff
 from consumer.handler.scale_handler import ScaleHandler
 from consumer.handler.wiring import HandlerPorts, HandlerSettings
-from consumer.ports import LogError, Output, Placed, PolicyEntry, PolicyGone, Publisher
+from consumer.ports import (
+    Headers,
+    LogError,
+    LogReader,
+    Output,
+    Placed,
+    PolicyEntry,
+    PolicyGone,
+    Publisher,
+    Record,
+    Transaction,
+)
 from consumer.wire.messages import command_message
+from schemas.control import Control
 from schemas.partitioning import partition_for
 from schemas.scale_result import ScaleResult
 from schemas.topics import TOPICS, Topic
@@ -104,6 +116,29 @@ class ShakyPublisher:
         return await self._inner.publish(output)
 
 
+class ShakyReader:
+    """A reader whose log can be away."""
+
+    def __init__(self, inner: LogReader) -> None:
+        self.failing: dict[str, int] = {}
+        self.broken = False
+        self._inner = inner
+
+    async def read_to_end(self, topic: str, partition: int) -> AsyncIterator[Sequence[Record]]:
+        if self.failing.get(topic, 0):
+            self.failing[topic] -= 1
+            raise LogError(f"{topic}: no broker answers; is Kafka up?")
+        async for records in self._inner.read_to_end(topic, partition):
+            yield records
+
+    async def follow(self, topic: str, partition: int, offset: int | None = None) -> AsyncIterator[Sequence[Record]]:
+        async for records in self._inner.follow(topic, partition, offset):
+            if self.broken:
+                self.broken = False
+                raise LogError(f"{topic}: the connection was reset")
+            yield records
+
+
 @dataclass
 class Told:
     """What the handler told its telemetry."""
@@ -112,6 +147,7 @@ class Told:
     observations: list[Phase] = field(default_factory=list)
     became_ready_after: list[timedelta] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
+    _ended: asyncio.Event = field(default_factory=asyncio.Event)
     dead_letters: int = 0
     not_published: int = 0
 
@@ -126,6 +162,13 @@ class Told:
 
     def called(self, result: str, took: timedelta) -> None:  # noqa: ARG002 - the port's contract
         self.calls.append(result)
+        self._ended.set()
+
+    async def next_call(self) -> str:
+        """Wait for the end of the next call, and return how it ended."""
+        self._ended.clear()
+        await self._ended.wait()
+        return self.calls[-1]
 
     def dead_lettered(self) -> None:
         self.dead_letters += 1
@@ -146,6 +189,7 @@ class Bed:
         self.targets = MemoryTargets(self.clock)
         self.policies = HandPolicies()
         self.publisher = ShakyPublisher(MemoryPublisher(self.log))
+        self.reader = ShakyReader(MemoryReader(self.log))
         self.told = Told()
         self.chance: Callable[[], float] = lambda: 0.0
 
@@ -154,7 +198,7 @@ class Bed:
         return HandlerPorts(
             membership=MemoryMembership(self.log, self.settings.subscription()),
             publisher=self.publisher,
-            reader=MemoryReader(self.log),
+            reader=self.reader,
             targets=self.targets,
             policies=self.policies,
             clock=self.clock,
@@ -177,20 +221,64 @@ class Bed:
             for handler in all_of_them:
                 await handler.stop()
 
-    def command(self, *commands: Command) -> None:
+    def command(self, *commands: Command, trace: str | None = None) -> None:
         """Write commands as the worker does."""
+        headers = (("traceparent", trace.encode()),) if trace else ()
         for command in commands:
-            self.write(Topic.SCALE_COMMANDS, command.key, command_message(command, self.settings.cluster).encode())
+            self.log.append(replace(self._record(command), headers=headers))
 
-    def write(self, topic: Topic, key: ServiceKey, value: bytes | None) -> None:
-        partition = partition_for(key.namespace, key.name, PARTITIONS)
-        self.log.append(Output(topic.under(self.settings.prefix), partition, bytes(key), value))
+    async def command_in_transaction(self, *commands: Command) -> None:
+        """Write commands in a transaction of their own, whose mark takes an offset too."""
+        writer = await MemoryWriters(self.log, "worker").open(0)
+        await writer.commit(Transaction(tuple(self._record(command) for command in commands), {}))
+
+    def _record(self, command: Command) -> Output:
+        value = command_message(command, self.settings.cluster).encode()
+        topic = self.settings.topic(Topic.SCALE_COMMANDS)
+        return Output(topic, self.partition(command.key), bytes(command.key), value)
+
+    def partition(self, key: ServiceKey) -> int:
+        """Where a service's records belong."""
+        return partition_for(key.namespace, key.name, PARTITIONS)
+
+    def write(self, topic: Topic, key: ServiceKey, value: bytes | None, headers: Headers = ()) -> None:
+        self.log.append(Output(self.settings.topic(topic), self.partition(key), bytes(key), value, headers))
+
+    def switch(self, scope: str, *, frozen: str | None = None, mode: Mode | None = None) -> None:
+        """Freeze a scope, or set its mode, as the command line does; neither: take both back."""
+        by = {"by": "maria", "at": T0, "why": frozen or "trial"}
+        message = Control.model_validate(
+            {
+                "cluster": self.settings.cluster,
+                "scope": scope,
+                **by,
+                "freeze": by if frozen else None,
+                "mode": {**by, "mode": mode.value} if mode else None,
+            }
+        )
+        self.control(scope.encode(), message.encode())
+
+    def control(self, key: bytes, value: bytes | None) -> None:
+        """Write a record to the control topic."""
+        self.log.append(Output(self.settings.topic(Topic.CONTROL), 0, key, value))
+
+    def reader_fails(self, topic: Topic, *, times: int) -> None:
+        """Let so many readings of a topic fail."""
+        self.reader.failing[self.settings.topic(topic)] = times
+
+    def following_fails(self) -> None:
+        """Break every following at its next record, once."""
+        self.reader.broken = True
 
     def results(self, key: ServiceKey | None = None) -> Sequence[ScaleResult]:
         """All results so far, of one service or of all."""
         records = self.log.records(self.settings.topic(Topic.SCALE_RESULTS))
         found = [ScaleResult.model_validate_json(record.value or b"") for record in records]
         return [one for one in found if key is None or (one.namespace, one.service) == (key.namespace, key.name)]
+
+    def headers(self) -> Sequence[Mapping[str, bytes]]:
+        """The headers of all results so far."""
+        return [dict(record.headers) for record in self.log.records(self.settings.topic(Topic.SCALE_RESULTS))]
 
     def phases(self, key: ServiceKey | None = None) -> Sequence[str]:
         return [result.phase.value for result in self.results(key)]
@@ -208,7 +296,3 @@ class Bed:
     def serve(self, *keys: ServiceKey) -> None:
         """Put a policy for each of these services."""
         self.policies.put(*(policy(key) for key in keys))
-
-
-def with_trace(command: Command, trace: str) -> Command:
-    return replace(command, trace=trace)
