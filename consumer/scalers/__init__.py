@@ -7,6 +7,7 @@ number in the place of "unknown". What a plug-in needs is exported here; `docs/h
 
 from consumer.core.answers import Answer, Evidence, No, Unknown, UnknownCause, Yes
 from consumer.core.policy import Trigger
+from consumer.core.readings import Failure, Question, Reading, Source
 from consumer.ports import Scaler
 from consumer.scalers.contract import Assignment, Defaults, Faults, Measure, ScalerType
 
@@ -15,11 +16,15 @@ __all__ = [
     "Assignment",
     "Defaults",
     "Evidence",
+    "Failure",
     "Faults",
     "Measure",
     "No",
+    "Question",
+    "Reading",
     "Scaler",
     "ScalerType",
+    "Source",
     "Trigger",
     "Unknown",
     "UnknownCause",
