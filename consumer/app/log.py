@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from consumer.adapters.kafka import KafkaConnection, KafkaPublisher, KafkaReader, create_topics, verify_topics
 from consumer.adapters.kafka.topics import same_partitions
-from consumer.ports import LogReader, Publisher
+from consumer.ports import LogReader, Publisher, Record
 from consumer.settings import Settings
 from schemas.topics import TOPICS, Topic
 
@@ -49,11 +49,6 @@ async def partitions_of(settings: Settings) -> int:
     return await same_partitions(connection_of(settings, "cli"), keyed)
 
 
-async def partitions_of_topic(settings: Settings, topic: Topic) -> int:
-    """Return the number of partitions of one topic; raises LogSetupError when it does not exist."""
-    return await same_partitions(connection_of(settings, "cli"), [topic.under(settings.topic_prefix)])
-
-
 def reader(settings: Settings) -> LogReader:
     """Read topics outside of any group."""
     return KafkaReader(connection_of(settings, "cli"))
@@ -67,3 +62,14 @@ async def publisher(settings: Settings) -> AsyncIterator[Publisher]:
         yield open_publisher
     finally:
         await open_publisher.close()
+
+
+async def follow(settings: Settings, *topics: Topic, from_beginning: bool = False) -> AsyncIterator[Sequence[Record]]:
+    """Yield the records of every partition of these topics, for ever; raises LogError."""
+    names = [topic.under(settings.topic_prefix) for topic in topics]
+    # A topic that does not exist would be followed in silence.
+    await same_partitions(connection_of(settings, "cli"), names)
+    async for records in KafkaReader(connection_of(settings, "cli")).follow_topics(
+        names, from_beginning=from_beginning
+    ):
+        yield records

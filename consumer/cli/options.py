@@ -28,6 +28,7 @@ HIDDEN = frozenset({"notices", "kafka_sasl_password", "prometheus_authorization"
 """Never flags: the list of running processes shows everybody's flags."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Result = TypeVar("Result")
 
 
 class UsageProblem(click.ClickException):
@@ -78,9 +79,14 @@ def needs_kafka(settings: Settings) -> None:
 
 
 def finish(work: Coroutine[Any, Any, int | None]) -> int:
-    """Run a command's coroutine to its end and return its exit code; Ctrl-C ends it cleanly."""
+    """Run a command's coroutine to its end and return its exit code."""
+    return finish_with(work) or 0
+
+
+def finish_with(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine to its end and return what it returns; Ctrl-C ends it cleanly, a log that is away is said."""
     try:
-        return asyncio.run(work) or 0
+        return asyncio.run(work)
     except LogError as error:
         raise AwayProblem(str(error)) from None
     except KeyboardInterrupt:

@@ -1,6 +1,5 @@
 """`elasti tail`: follow what was decided, asked and done, one line a record."""
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 import click
@@ -77,16 +76,9 @@ def command(settings: Settings, what: str, *, from_beginning: bool, as_json: boo
             said = f"can not be read: {text.cause}" if isinstance(text, Undecodable) else text
             click.echo(f"{stamp(record.at)} {place:>8} {said}")
 
-    async def follow(partition: int) -> None:
-        start = 0 if from_beginning else None
-        async for records in log.reader(settings).follow(topic.under(settings.topic_prefix), partition, start):
-            print_all(records)
-
     async def work() -> int:
-        count = await log.partitions_of_topic(settings, topic)
-        async with asyncio.TaskGroup() as tasks:
-            for partition in range(count):
-                tasks.create_task(follow(partition))
+        async for records in log.follow(settings, topic, from_beginning=from_beginning):
+            print_all(records)
         return 0
 
     return finish(work())

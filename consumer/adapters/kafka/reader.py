@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
-from consumer.adapters.kafka.connection import KafkaConnection, records_of
+from consumer.adapters.kafka.connection import KafkaConnection, admin, records_of
+from consumer.adapters.kafka.topics import partition_counts
 from consumer.ports import Record
 
 _BATCH = 2_000
@@ -47,8 +48,20 @@ class KafkaReader:
                 if records := records_of(found.get(tp, ())):
                     yield records
 
+    async def follow_topics(self, topics: Sequence[str], *, from_beginning: bool) -> AsyncIterator[Sequence[Record]]:
+        """Yield the records of every partition of these topics, for ever; one consumer, in order per partition."""
+        async with admin(self._connection) as client:
+            counts = await partition_counts(client, topics)
+        tps = [TopicPartition(topic, partition) for topic, count in counts.items() for partition in range(count)]
+        async with self._consumer(*tps) as consumer:
+            await (consumer.seek_to_beginning(*tps) if from_beginning else consumer.seek_to_end(*tps))
+            while True:
+                found = await consumer.getmany(timeout_ms=_WAIT_MS, max_records=_BATCH)
+                for records in found.values():
+                    yield records_of(records)
+
     @asynccontextmanager
-    async def _consumer(self, tp: TopicPartition) -> AsyncIterator[AIOKafkaConsumer]:
+    async def _consumer(self, *tps: TopicPartition) -> AsyncIterator[AIOKafkaConsumer]:
         consumer = AIOKafkaConsumer(
             **self._connection.options(),
             auto_offset_reset="earliest",
@@ -56,11 +69,12 @@ class KafkaReader:
             isolation_level="read_committed",
             max_partition_fetch_bytes=_PER_PARTITION,
         )
-        consumer.assign([tp])
+        consumer.assign(tps)
         try:
             await consumer.start()
             yield consumer
         except (KafkaError, OSError, IllegalStateError) as error:
-            raise self._connection.failed(f"reading {tp.topic}/{tp.partition}", error) from error
+            what = ", ".join(sorted({tp.topic for tp in tps}))
+            raise self._connection.failed(f"reading {what}", error) from error
         finally:
             await consumer.stop()

@@ -1,0 +1,93 @@
+"""Plays the demo to its end: on a screen with keys, or line by line where there is no terminal."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from rich.live import Live
+
+from consumer.app.running import stop_on_signals
+from consumer.demo.keys import pressed
+from consumer.demo.show import render
+from consumer.demo.stage import Stage, staged
+from consumer.demo.summary import Summary
+from consumer.settings import Settings
+
+_FRAMES = 5
+"""A second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How the demo is to be played: for how long (None: until it is quit), and where it is told."""
+
+    length: timedelta | None
+    shown: bool
+    say: Callable[[str], None]
+
+
+async def play(settings: Settings, wishes: Wishes) -> Summary:
+    """Play until the time is over, q is pressed or a signal comes; raises LogError when Kafka can not be started."""
+    stopping = asyncio.Event()
+    with stop_on_signals(stopping):
+        async with staged(settings, say=wishes.say) as stage:
+            wishes.say(f"playing on a real Kafka at {stage.kafka}; Ctrl-C ends it")
+            tellers: tuple[Coroutine[Any, Any, None], ...]
+            if wishes.shown:
+                tellers = (_screen(stage, wishes.length), _keys(stage, stopping))
+            else:
+                tellers = (_lines(stage, wishes.say),)
+            await _until_over(stage, wishes.length, stopping, tellers)
+            return stage.summary()
+
+
+async def _until_over(
+    stage: Stage,
+    length: timedelta | None,
+    stopping: asyncio.Event,
+    tellers: tuple[Coroutine[Any, Any, None], ...],
+) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        telling = [tasks.create_task(teller) for teller in tellers]
+        if length is not None:
+            telling.append(tasks.create_task(_ring(stage, length, stopping)))
+        await stopping.wait()
+        for task in telling:
+            task.cancel()
+
+
+async def _ring(stage: Stage, length: timedelta, stopping: asyncio.Event) -> None:
+    await stage.sleep(max(length - stage.elapsed(), timedelta()))
+    stopping.set()
+
+
+async def _screen(stage: Stage, length: timedelta | None) -> None:
+    with Live(render(stage.scene(length), stage.now()), refresh_per_second=_FRAMES, screen=True) as live:
+        while True:
+            await stage.sleep(timedelta(seconds=1 / _FRAMES))
+            live.update(render(stage.scene(length), stage.now()))
+
+
+async def _lines(stage: Stage, say: Callable[[str], None]) -> None:
+    while True:
+        say(await stage.told.get())
+
+
+async def _keys(stage: Stage, stopping: asyncio.Event) -> None:
+    async def quit_() -> None:
+        stopping.set()
+
+    meanings: Mapping[str, Callable[[], Awaitable[None]]] = {
+        "k": stage.kill_worker,
+        "b": stage.toggle_blindness,
+        "w": stage.wake_one,
+        "f": stage.toggle_freeze,
+        "q": quit_,
+    }
+    async with pressed() as keys:
+        while True:
+            meaning = meanings.get(await keys.get())
+            if meaning is not None:
+                await meaning()
