@@ -143,11 +143,13 @@ def _wake_withheld(case: Case, verdict: Verdict, unfinished: Wake | None) -> Out
     """Decide a wake in mode observe: nothing is asked, and an old debt is only looked at again later."""
     if unfinished is None:
         return _concluded(case, verdict, withheld=not _is_up(case))
+    if not unfinished.asked:
+        # A withheld wake leaves no debt, and this one never was more than that.
+        return _concluded(case, verdict, after=replace(case.state, wake=None), withheld=True)
     if wake_due(unfinished) > case.now:
         return _concluded(case, verdict, withheld=True)
-    return _concluded(
-        case, verdict, after=replace(case.state, wake=replace(unfinished, asked_at=case.now)), withheld=True
-    )
+    postponed = replace(case.state, wake=replace(unfinished, asked_at=case.now))
+    return _concluded(case, verdict, after=postponed, withheld=True)
 
 
 def _put_to_sleep(case: Case, verdict: Verdict) -> Outcome:

@@ -159,7 +159,7 @@ def _debts(state: ServiceState, event: ResultSeen, now: datetime) -> ServiceStat
     """Start a debt that this result shows, or end the one that it shows to be paid."""
     if event.direct and event.phase in TAKEN:
         state = _woken_directly(state, event, now)
-    elif _landed_late(state, event):
+    elif _has_to_be_undone(state, event):
         return replace(state, wake=Wake(now, Code.UNFINISHED, event.origin, event.at))
     if event.ready < 1 or not event.replicas:
         return state
@@ -179,10 +179,15 @@ def _woken_directly(state: ServiceState, event: ResultSeen, now: datetime) -> Se
     return replace(state, wake=wake, last_wake_at=event.at, sleeps=_ended_by_us(state.sleeps, event))
 
 
-def _landed_late(state: ServiceState, event: ResultSeen) -> bool:
-    """Whether this is a zero of ours that took effect after the up that was to overtake it."""
+def _has_to_be_undone(state: ServiceState, event: ResultSeen) -> bool:
+    """Whether the target is at zero although the last command is an up that nobody else had a say in."""
     ask: Ask | None = state.ask
     if event.replicas or state.wake is not None or ask is None or ask.direction is not Direction.UP:
         return False
-    older_command = event.phase is Phase.ACCEPTED and event.command_id not in (None, ask.command_id)
-    return event.manager == OWN_MANAGER or older_command
+    # A zero of ours that took effect after the up that was to overtake it, told by the cluster or by its own answer.
+    if event.manager == OWN_MANAGER or (
+        event.phase is Phase.ACCEPTED and event.command_id not in (None, ask.command_id)
+    ):
+        return True
+    # A request that came after this zero, whoever made it, but was read before we knew of it, and so asked for nothing.
+    return state.last_request_at is not None and state.last_request_at >= event.at

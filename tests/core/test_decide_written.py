@@ -11,6 +11,7 @@ from consumer.core.outcome import Action, derived_id
 from consumer.core.policy import Pause, PauseKind, ZeroGuard
 from consumer.core.reasons import Code
 from consumer.core.service import OWN_MANAGER, Direction, Mode, Phase, TargetRef
+from consumer.core.state import ServiceState
 from tests.core.stage import (
     AROUND,
     ASLEEP,
@@ -79,6 +80,15 @@ def test_a_debt_from_before_mode_observe_is_kept_and_looked_at_again_later() -> 
     assert due_at(hand.state, POLICY) == T0 + 10 * SECOND
     hand.around = AROUND
     assert hand.retried(T0 + 10 * SECOND).command is not None
+
+
+def test_a_debt_that_was_never_asked_for_ends_where_wakes_are_withheld() -> None:
+    hand = Hand(policy=None, state=ServiceState(KEY, T0), around=replace(AROUND, mode=Mode.OBSERVE))
+    hand.request(T0)
+    assert hand.state.wake is not None
+    hand.adopt_policy(POLICY, T0 + SECOND)
+    outcome = hand.retried(T0 + SECOND)
+    assert (outcome.reason.code, outcome.withheld, outcome.state.wake) == (Code.UNFINISHED, True, None)
 
 
 def test_a_flip_of_the_mode_is_written() -> None:

@@ -154,6 +154,16 @@ def test_a_zero_by_somebody_else_is_left_alone() -> None:
     assert hand.cycle(T0 + 3 * SECOND).reason.code is Code.ASLEEP
 
 
+def test_a_request_after_a_zero_that_was_not_known_yet_is_owed() -> None:
+    """12:00:02 a person scales to zero, 12:00:03 a request comes, and only then the result of 12:00:02 is read."""
+    for came, expected in ((2 * SECOND, True), (2 * SECOND - SECOND, False)):
+        hand = woken()
+        hand.answer(Phase.UNCHANGED, 5, 1, T0 + SECOND, ready=1)
+        assert hand.request(T0 + came).command is None
+        hand.result(seen(6, 0, T0 + 2 * SECOND, "kubectl"))
+        assert (owed(hand) is not None) is expected
+
+
 def test_a_zero_of_ours_after_a_zero_of_ours_owes_nothing() -> None:
     hand = Hand()
     hand.cycle(T0)

@@ -1,0 +1,218 @@
+"""A cluster, a handler and a log in plain values, with everything that may go wrong between them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from consumer.core.answers import TriggerAnswers
+from consumer.core.asks import due_at
+from consumer.core.decide import adopt, decide, respond, retry
+from consumer.core.inputs import CycleCause, Event, RecordCause, RequestSeen, ResultSeen, Surroundings
+from consumer.core.observe import observe
+from consumer.core.outcome import Command, Outcome
+from consumer.core.policy import Policy
+from consumer.core.reasons import Code
+from consumer.core.service import OWN_MANAGER, Direction, Phase
+from consumer.core.state import ServiceState
+from tests.core.stage import AROUND, AWAKE, POLICY, REF, SECOND, T0, idle, said
+
+CYCLE = 30 * SECOND
+Judge = Callable[[datetime], TriggerAnswers]
+
+
+@dataclass(frozen=True, slots=True)
+class Pods:
+    """The target as the cluster has it."""
+
+    uid: str = "target-1"
+    generation: int = 3
+    replicas: int = 1
+    ready: int = 1
+    manager: str = "kubectl"
+
+
+@dataclass
+class Cluster:
+    """One target, the results that speak of it, and a handler that may die or stall at any point."""
+
+    pods: Pods = Pods()
+    told: Pods = Pods()
+    results: list[ResultSeen] = field(default_factory=list)
+    commands: list[Command] = field(default_factory=list)
+    committed: int = 0
+    highest: int = 0
+    stalled: Pods | None = None
+
+    def publish(self, phase: Phase, now: datetime, command: Command | None = None) -> None:
+        pods, origin = self.pods, RecordCause("results", 0, len(self.results))
+        fact = ResultSeen(phase, command.id if command else None, REF, pods.uid, pods.generation, 0, 0, now, origin)
+        self.results.append(replace(fact, replicas=pods.replicas, ready=pods.ready, manager=pods.manager))
+        self.told = pods
+
+    def scaled(self, replicas: int, manager: str) -> None:
+        ready = min(self.pods.ready, replicas)
+        self.pods = Pods(self.pods.uid, self.pods.generation + 1, replicas, ready, manager)
+
+    def watched(self, now: datetime) -> None:
+        """Publish what the log does not know."""
+        told, pods = self.told, self.pods
+        if told.uid != pods.uid or told.replicas != pods.replicas:
+            self.publish(Phase.OBSERVED, now)
+        if pods.ready and (not told.ready or told.generation != pods.generation or told.uid != pods.uid):
+            self.publish(Phase.READY, now)
+
+    def carried_out(self, command: Command) -> Phase:
+        """Do what a command asks, under its condition, and return the answer."""
+        if command.seq < self.highest:
+            return Phase.SUPERSEDED
+        self.highest = command.seq
+        match command.direction:
+            case Direction.UP if self.pods.replicas < command.replicas:
+                self.scaled(command.replicas, OWN_MANAGER)
+                return Phase.ACCEPTED
+            case Direction.UP:
+                return Phase.UNCHANGED
+            case Direction.ZERO if self.meets(command):
+                self.scaled(0, OWN_MANAGER)
+                return Phase.ACCEPTED
+            case Direction.ZERO:
+                return Phase.SUPERSEDED
+            case Direction.PREPARE:
+                return Phase.DRAINING
+
+    def meets(self, command: Command) -> bool:
+        expect, pods = command.expect, self.pods
+        return expect is not None and (expect.uid, expect.generation, expect.replicas) == (
+            pods.uid,
+            pods.generation,
+            pods.replicas,
+        )
+
+    def next_command(self) -> Command | None:
+        return self.commands[self.committed] if self.committed < len(self.commands) else None
+
+    def land(self) -> None:
+        """Let the call of a stalled handler take effect, if the target is still the version that it read."""
+        if self.stalled is not None and self.stalled == self.pods:
+            self.scaled(0, OWN_MANAGER)
+        self.stalled = None
+
+
+@dataclass
+class Worker:
+    """One owner of the service: folds, judges, and can be killed and started again from its last commit."""
+
+    cluster: Cluster
+    policy: Policy = POLICY
+    state: ServiceState = AWAKE
+    read: int = 0
+    counter: int = 0
+    requests: int = 0
+    committed: ServiceState = AWAKE
+    promised: bool = False
+    since: list[tuple[Callable[[ServiceState], Outcome | ServiceState], Outcome | None]] = field(default_factory=list)
+
+    def look(self) -> None:
+        """Note when a promise was kept: there are ready pods, whatever anybody believes."""
+        if self.cluster.pods.ready and self.cluster.pods.replicas:
+            self.promised = False
+
+    def around(self, cause: RecordCause | CycleCause | None = None) -> Surroundings:
+        self.counter += 1
+        return replace(AROUND, cause=cause or CycleCause("producer-1/0", self.counter))
+
+    def fold(self, event: Event, now: datetime) -> bool:
+        before = self.state
+        self.state = observe(before, event, now)
+        self.since.append((lambda state: observe(state, event, now), None))
+        return self.state is not before
+
+    def judge(self, judgement: Callable[[ServiceState], Outcome]) -> Outcome:
+        before, outcome = self.state, judgement(self.state)
+        self.since.append((judgement, outcome))
+        self.state = outcome.state
+        if outcome.command is not None:
+            self.check(before, outcome.command)
+            self.cluster.commands.append(outcome.command)
+        return outcome
+
+    def check(self, before: ServiceState, command: Command) -> None:
+        assert command.seq > before.seq
+        if command.direction is Direction.UP:
+            assert before.target is None or command.replicas >= max(1, before.target.replicas)
+        else:
+            assert before.wake is None, "a wake that is owed was put to sleep"
+            assert before.target is not None
+
+    def request(self, now: datetime, age: timedelta = timedelta()) -> None:
+        self.requests += 1
+        event = RequestSeen(1, now - age, RecordCause("requests", 0, self.requests))
+        around = self.around(event.origin)
+        # A record may be older than the last of its partition only by its clock; its offset is always newer.
+        assert self.fold(event, now)
+        self.judge(lambda state: respond(self.policy, state, event, around, now))
+        if age <= around.max_request_age:
+            target = self.state.target
+            assert self.state.wake is not None or (target is not None and target.replicas > 0)
+            self.promised = self.promised or self.state.wake is not None
+
+    def cycle(self, now: datetime, trigger: TriggerAnswers) -> Outcome:
+        around = self.around()
+        return self.judge(lambda state: decide(self.policy, state, said(trigger), around, now))
+
+    def results(self, now: datetime, count: int) -> None:
+        for event in self.cluster.results[self.read : self.read + count]:
+            self.read += 1
+            self.fold(event, now)
+            if event.direct:
+                around = self.around(event.origin)
+                self.judge(lambda state, event=event, around=around: adopt(self.policy, state, event, around, now))  # type: ignore[misc]
+            self.retried(now)
+
+    def repeated(self, now: datetime) -> None:
+        """Read the last result once more, as after a rewind."""
+        if self.read:
+            assert not self.fold(self.cluster.results[self.read - 1], now)
+
+    def retried(self, now: datetime) -> None:
+        due = due_at(self.state, self.policy)
+        if due is not None and due <= now:
+            around = self.around()
+            self.judge(lambda state: retry(self.policy, state, around, now))
+
+    def commit(self) -> None:
+        self.committed, self.since = self.state, []
+
+    def killed(self) -> None:
+        """Start again from the last commit with the same events: the same commands, the same decisions."""
+        state = self.committed
+        for step, expected in self.since:
+            found = step(state)
+            if isinstance(found, Outcome):
+                assert found == expected
+                state = found.state
+            else:
+                state = found
+        assert state == self.state
+
+
+def settle(cluster: Cluster, worker: Worker, now: datetime, rounds: int, judge: Judge = idle) -> datetime:
+    """Let everything that is under way come to its end, with nobody interfering and all triggers saying the same."""
+    for _ in range(rounds):
+        now += CYCLE
+        cluster.land()
+        while (command := cluster.next_command()) is not None:
+            cluster.publish(cluster.carried_out(command), now, command)
+            cluster.committed += 1
+        cluster.pods = replace(cluster.pods, ready=cluster.pods.replicas)
+        worker.look()
+        cluster.watched(now)
+        worker.results(now, len(cluster.results))
+        worker.retried(now)
+        worker.cycle(now, judge(now))
+        worker.look()
+    return now
+
+
+START = T0
+RESTED = (Code.ASLEEP, Code.CONTESTED)
