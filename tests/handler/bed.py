@@ -20,6 +20,7 @@ from consumer.ports import (
     LogError,
     LogReader,
     Output,
+    Ownership,
     Placed,
     PolicyEntry,
     PolicyGone,
@@ -114,6 +115,53 @@ class ShakyPublisher:
         if self.away:
             raise LogError(f"{output.topic}: no broker answers; is Kafka up?")
         return await self._inner.publish(output)
+
+
+class ShakyMembership:
+    """A member whose log can be away; each failure that is planned is raised once."""
+
+    def __init__(self, inner: MemoryMembership) -> None:
+        self.failing: dict[str, list[LogError]] = {"start": [], "fetch": [], "commit": [], "stop": []}
+        self._inner = inner
+
+    @property
+    def partitions(self) -> int:
+        return self._inner.partitions
+
+    async def start(self, ownership: Ownership) -> None:
+        self._perhaps("start")
+        await self._inner.start(ownership)
+
+    async def fetch(self, limit: int, wait: timedelta) -> Sequence[Record]:
+        self._perhaps("fetch")
+        return await self._inner.fetch(limit, wait)
+
+    async def seek_to_committed(self, partition: int) -> Mapping[str, int]:
+        return await self._inner.seek_to_committed(partition)
+
+    async def ends(self, partition: int) -> Mapping[str, int]:
+        return await self._inner.ends(partition)
+
+    async def positions(self, partition: int) -> Mapping[str, int]:
+        return await self._inner.positions(partition)
+
+    def pause(self, partition: int) -> None:
+        self._inner.pause(partition)
+
+    def resume(self, partition: int) -> None:
+        self._inner.resume(partition)
+
+    async def commit(self, offsets: Mapping[tuple[str, int], int]) -> None:
+        self._perhaps("commit")
+        await self._inner.commit(offsets)
+
+    async def stop(self) -> None:
+        await self._inner.stop()
+        self._perhaps("stop")
+
+    def _perhaps(self, step: str) -> None:
+        if self.failing[step]:
+            raise self.failing[step].pop(0)
 
 
 class ShakyReader:
