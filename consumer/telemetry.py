@@ -348,8 +348,10 @@ def configure_logging(form: Literal["auto", "console", "json"], level: str) -> N
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     # A library's own chatter is of interest only when it complains.
-    for noisy in ("aiokafka", "aiohttp.access", "watchfiles", "aioprometheus", "kubernetes_asyncio"):
+    for noisy in ("aiohttp.access", "watchfiles", "aioprometheus", "kubernetes_asyncio"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+    # aiokafka cries "error" at every retry that then succeeds; what does not succeed reaches our own lines.
+    logging.getLogger("aiokafka").setLevel(root.level if root.level <= logging.DEBUG else logging.CRITICAL)
 
 
 def without_secrets(_logger: object, _method: str, event: MutableMapping[str, object]) -> MutableMapping[str, object]:

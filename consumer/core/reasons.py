@@ -71,6 +71,6 @@ def span(length: timedelta) -> str:
     if abs(total) < 60:  # noqa: PLR2004 - a minute
         return f"{total:g}s"
     sign = "-" if total < 0 else ""
-    minutes, seconds = divmod(round(abs(total)), 60)
+    minutes, seconds = divmod(int(abs(total)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{sign}{hours}h{minutes:02d}m{seconds:02d}s" if hours else f"{sign}{minutes}m{seconds:02d}s"

@@ -16,7 +16,7 @@ _SENTENCES: Final = {
     Code.ASLEEP: "asleep since {since}, put to zero by {by}, and nothing asks for it",
     Code.FROZEN: "sleeps are frozen by {by}",
     Code.NEWBORN: "its policy was created at {created} and watches for a whole cooldown first; {left} left",
-    Code.BLIND: "it is not put to sleep blind: {cause} {trigger} {detail}",
+    Code.BLIND: "it is not put to sleep blind: {trigger} says {cause} ({detail})",
     Code.STALE: "it is not put to sleep on old measurements: {trigger} is {age} old, the limit is {limit}",
     Code.CLOCK: "it is not put to sleep while the clock is unsure by more than a second",
     Code.BEHIND: "it is not put to sleep while requests may wait unread in the topics",
@@ -40,7 +40,10 @@ _SENTENCES: Final = {
 
 def sentence(reason: Reason) -> str:
     """Say a reason in one sentence; a fact that is not there is left out."""
-    return " ".join(_SENTENCES[reason.code].format_map(_Facts(reason.facts)).split())
+    facts = _Facts((name, f"{value:g}" if isinstance(value, float) else value) for name, value in reason.facts)
+    text = _SENTENCES[reason.code].format_map(facts)
+    # What was known of nothing leaves no empty brackets and no double spaces.
+    return " ".join(text.replace("()", "").split())
 
 
 class _Facts(dict[str, object]):

@@ -133,7 +133,7 @@ def _decision(noted: Noted[Decision]) -> Link:
     origin = (
         f"{cause.topic}/{cause.partition}@{cause.offset}" if isinstance(cause, RecordCause) else f"cycle {cause.cycle}"
     )
-    withheld = ", withheld by the mode" if read.withheld else ""
+    withheld = " (withheld by the mode)" if read.withheld else ""
     event = read.inputs.event
     return Link(
         at=read.now,

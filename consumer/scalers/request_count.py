@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from consumer.core.answers import Answer, Evidence, Unknown, UnknownCause, Yes
 from consumer.core.policy import Trigger
+from consumer.core.reasons import span
 from consumer.core.schedule import InvalidDuration, parse_go_duration
 from consumer.core.window import Window
 from consumer.ports import Scaler
@@ -43,9 +44,9 @@ class RequestCountScaler:
     def _counted(self, now: datetime) -> Measured | Unknown:
         counted = self.requests()
         if counted is None or counted.length < self.window or counted.since is None:
-            return Unknown(UnknownCause.WINDOW_NOT_FULL, now, f"0s of {self.window} watched")
+            return Unknown(UnknownCause.WINDOW_NOT_FULL, now, f"0s of {span(self.window)} watched")
         if not counted.full(now, over=self.window):
-            watched = f"{now - counted.since} of {self.window} watched"
+            watched = f"{span(now - counted.since)} of {span(self.window)} watched"
             return Unknown(UnknownCause.WINDOW_NOT_FULL, now, watched)
         return Measured(float(counted.total(now, over=self.window)))
 
