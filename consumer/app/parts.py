@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from consumer.adapters.clock import BrokerClock, chance
+from consumer.adapters.clock import chance
 from consumer.adapters.kafka import KafkaMembership, KafkaPublisher, KafkaReader, KafkaWriters
 from consumer.adapters.policy_files import PolicyFiles
 from consumer.app.log import connection_of
@@ -26,7 +26,7 @@ class Commons:
     """What all parts of one process share."""
 
     settings: Settings
-    clock: BrokerClock
+    clock: Clock
     telemetry: Telemetry
     policies: PolicyFiles
     publisher: KafkaPublisher

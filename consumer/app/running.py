@@ -19,7 +19,7 @@ from consumer.app.parts import Commons, HandlerPulse, WorkerPulse, handler_of, w
 from consumer.core.policy import Policy
 from consumer.gateway.server import serving
 from consumer.gateway.wiring import GatewayPorts, GatewaySettings, Health
-from consumer.ports import PolicyEntry, TargetGoneError, TargetKey, Targets
+from consumer.ports import Clock, PolicyEntry, TargetGoneError, TargetKey, Targets
 from consumer.settings import ClusterAccess, Role, Settings, SettingsError
 from consumer.telemetry import Telemetry
 
@@ -28,11 +28,15 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What one process is to run: `targets` None means the cluster that the settings name."""
+    """What one process is to run.
+
+    `targets` None means the cluster that the settings name, `clock` None the time of the brokers.
+    """
 
     settings: Settings
     roles: frozenset[Role]
     targets: Targets | None = None
+    clock: Clock | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +57,13 @@ async def run(assignment: Assignment, *, stopping: asyncio.Event, started: Calla
     """
     _require(assignment)
     try:
-        async with _commons(assignment.settings) as commons, asyncio.TaskGroup() as tasks:
-            background = [tasks.create_task(commons.policies.run())]
+        async with _commons(assignment) as commons, asyncio.TaskGroup() as tasks:
+            background = [
+                tasks.create_task(commons.policies.run()),
+                tasks.create_task(_count_policies(commons.policies, commons.telemetry)),
+            ]
+            for notice in assignment.settings.notices:
+                log.warning(notice)
             targets = _targets(assignment, commons)
             if isinstance(targets, SimulatedCluster) and assignment.targets is None:
                 background.append(tasks.create_task(targets.run()))
@@ -108,12 +117,13 @@ def _require(assignment: Assignment) -> None:
 
 
 @asynccontextmanager
-async def _commons(settings: Settings) -> AsyncIterator[Commons]:
+async def _commons(assignment: Assignment) -> AsyncIterator[Commons]:
+    settings = assignment.settings
     publisher = KafkaPublisher(connection_of(settings, "publisher"))
     try:
         yield Commons(
             settings=settings,
-            clock=BrokerClock(),
+            clock=assignment.clock or BrokerClock(),
             telemetry=Telemetry(settings.cluster, version("elasti-consumer")),
             policies=policy_files(settings),
             publisher=publisher,
@@ -126,6 +136,17 @@ def _targets(assignment: Assignment, commons: Commons) -> Targets | None:
     if assignment.targets is not None or Role.HANDLER not in assignment.roles:
         return assignment.targets
     return SimulatedCluster(commons.clock)
+
+
+async def _count_policies(policies: PolicyFiles, telemetry: Telemetry) -> None:
+    changes = policies.changes()
+    await policies.listed()
+    while True:
+        entries = policies.entries().values()
+        telemetry.policies(
+            valid=sum(not entry.problems for entry in entries), invalid=sum(bool(entry.problems) for entry in entries)
+        )
+        await anext(changes)
 
 
 async def _populate(cluster: SimulatedCluster, policies: PolicyFiles) -> None:
