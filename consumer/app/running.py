@@ -121,6 +121,7 @@ async def _commons(assignment: Assignment) -> AsyncIterator[Commons]:
     settings = assignment.settings
     publisher = KafkaPublisher(connection_of(settings, "publisher"))
     try:
+        await publisher.open()
         yield Commons(
             settings=settings,
             clock=assignment.clock or BrokerClock(),

@@ -12,7 +12,7 @@ from schemas.topics import MAX_MESSAGE_BYTES
 
 
 class KafkaPublisher:
-    """Publishes records, many at once; the first of them opens it."""
+    """Publishes records, many at once; opened by `open`, or by the first of them."""
 
     def __init__(self, connection: KafkaConnection) -> None:
         self._connection = connection
@@ -33,6 +33,10 @@ class KafkaPublisher:
             await self._stop(producer)
             raise self._connection.failed(f"publishing to {output.topic}", error) from error
         return Placed(metadata.topic, metadata.partition, metadata.offset, moment(metadata.timestamp))
+
+    async def open(self) -> None:
+        """Open now, so that the first record does not wait for it; raises LogError when Kafka is away."""
+        await self._opened()
 
     async def close(self) -> None:
         """Deliver what is on its way, then end."""
