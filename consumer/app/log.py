@@ -68,7 +68,10 @@ async def follow(settings: Settings, *topics: Topic, from_beginning: bool = Fals
     """Yield the records of every partition of these topics, for ever; raises LogError."""
     names = [topic.under(settings.topic_prefix) for topic in topics]
     # A topic that does not exist would be followed in silence.
-    await same_partitions(connection_of(settings, "cli"), names)
+    for keyed in (True, False):
+        alike = [spec.topic for spec in TOPICS if spec.topic in topics and spec.keyed is keyed]
+        if alike:
+            await same_partitions(connection_of(settings, "cli"), [t.under(settings.topic_prefix) for t in alike])
     async for records in KafkaReader(connection_of(settings, "cli")).follow_topics(
         names, from_beginning=from_beginning
     ):
