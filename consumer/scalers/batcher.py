@@ -34,6 +34,33 @@ def _uncounted(result: Asked) -> None:
     """Count nothing."""
 
 
+class _Slot:
+    """One question's answer, and who waits for it; whoever gives up waiting takes nothing from the others."""
+
+    __slots__ = ("_outcome", "_waiting")
+
+    def __init__(self) -> None:
+        self._outcome: Reading | Failure | None = None
+        self._waiting: list[asyncio.Future[Reading | Failure]] = []
+
+    async def answer(self) -> Reading | Failure:
+        """Return the answer as soon as it is there."""
+        if self._outcome is not None:
+            return self._outcome
+        # A future each: to shield a shared one costs two turns of the loop for every one of 10,000 services.
+        waiter: asyncio.Future[Reading | Failure] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        return await waiter
+
+    def resolve(self, outcome: Reading | Failure) -> None:
+        """Give the answer to everyone who waits."""
+        self._outcome = outcome
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(outcome)
+        self._waiting.clear()
+
+
 class Round:
     """The questions of one sweep at one time; equal ones are asked once."""
 
@@ -41,23 +68,23 @@ class Round:
         self.now = now
         self.deadline = deadline
         self.answered: set[str] = set()
-        self._slots: dict[Question, asyncio.Future[Reading | Failure]] = {}
+        self._slots: dict[Question, _Slot] = {}
         self._waiting: list[Question] = []
         self._wake = asyncio.Event()
         self._closed = False
 
-    def slot(self, question: Question) -> asyncio.Future[Reading | Failure]:
+    def slot(self, question: Question) -> _Slot:
         """Where the answer will be; the first call puts the question into the next wave."""
         slot = self._slots.get(question)
         if slot is None:
-            slot = self._slots[question] = asyncio.get_running_loop().create_future()
+            slot = self._slots[question] = _Slot()
             self._waiting.append(question)
             self._wake.set()
         return slot
 
     def resolve(self, question: Question, outcome: Reading | Failure) -> None:
         """Give the answer to everyone who asked."""
-        self._slots[question].set_result(outcome)
+        self._slots[question].resolve(outcome)
 
     def close(self) -> None:
         """Nobody will ask any more."""
@@ -126,9 +153,7 @@ class Batcher:
         if (current := _round_at(now)) is None:
             deadline = asyncio.get_running_loop().time() + self._request_limit.total_seconds()
             return await self._request(question, now, deadline)
-        slot = current.slot(question)
-        # Shielded: whoever gives up waiting must not cancel the answer for the others.
-        return slot.result() if slot.done() else await asyncio.shield(slot)
+        return await current.slot(question).answer()
 
     async def close(self) -> None:
         """Close every connection."""
@@ -179,8 +204,9 @@ class Batcher:
 
     def _resolve(self, chunk: Chunk, outcome: Iterable[Reading], current: Round) -> None:
         for question, reading in zip(chunk.questions(), outcome, strict=True):
-            self._widen(question)
             current.resolve(question, reading)
+            if self._widths:
+                self._widen(question)
 
     def _narrow(self, chunk: Chunk, width: int) -> None:
         """Next time these travel with fewer others, so that a query that fails each time costs the others nothing."""
