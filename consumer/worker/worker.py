@@ -1,12 +1,14 @@
 """The worker: one member of the group, and a task for each partition it owns; leaves and joins anew when it must."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
 
+from consumer.core.service import ServiceKey
+from consumer.core.state import ServiceState
 from consumer.ports import LogError, LogSetupError, Record
 from consumer.wire.controls import switched
 from consumer.worker.gate import GateFailedError
@@ -66,6 +68,10 @@ class Worker:
         """Return how it does, for whoever asks from outside."""
         session = self._session
         return WorkerHealth(session.joined, session.moved_at, tuple(p.health() for p in session.partitions.values()))
+
+    def states(self) -> Mapping[ServiceKey, ServiceState]:
+        """Return what is known of every service that it owns."""
+        return {key: state for p in self._session.partitions.values() for key, state in p.desk.states.items()}
 
     async def _sessions(self) -> None:
         """One membership after the other: a partition that was dropped is only taken up by a new one."""

@@ -13,7 +13,7 @@ from consumer.adapters.memory import MemoryLog, MemoryMembership, MemoryPublishe
 from consumer.core.answers import Answers, Evidence, No, TriggerAnswers, Yes
 from consumer.core.policy import Policy, Trigger
 from consumer.core.service import ServiceKey, TargetRef
-from consumer.ports import Output, Placed, PolicyEntry, PolicyGone, Record, Subject
+from consumer.ports import Headers, Output, Placed, PolicyEntry, PolicyGone, Record, Subject
 from consumer.telemetry import Telemetry
 from consumer.worker.settings import WorkerPorts, WorkerSettings
 from consumer.worker.worker import Worker
@@ -89,9 +89,8 @@ class Listed:
 class Says:
     """Judges that say the same of everyone, at once or when a test lets them."""
 
-    def __init__(self, clock: ManualClock, *, idle: bool = True) -> None:
-        self._clock = clock
-        self.idle = idle
+    def __init__(self) -> None:
+        self.idle = True
         self.windows: dict[ServiceKey, timedelta] = {}
         self.sweeps: list[tuple[datetime, list[ServiceKey]]] = []
         self.free = asyncio.Event()
@@ -126,7 +125,7 @@ class Bed:
         for spec in TOPICS:
             self.log.create(spec.topic.under(self.settings.prefix), spec.partitions(partitions))
         self.policies = Listed(*policies)
-        self.judges = Says(self.clock)
+        self.judges = Says()
         self.telemetry = Telemetry("default", "test")
 
     def ports(self) -> WorkerPorts:
@@ -148,14 +147,17 @@ class Bed:
     def home(self, key: ServiceKey) -> int:
         return partition_for(key.namespace, key.name, self.partitions)
 
-    def raw(self, topic: Topic, value: bytes | None, partition: int = 0, key: bytes | None = None) -> Placed:
+    def raw(
+        self, topic: Topic, value: bytes | None, partition: int = 0, *, key: bytes | None = None, headers: Headers = ()
+    ) -> Placed:
         """Append anything, as some producer does."""
-        return self.log.append(Output(self.name(topic), partition, key, value))
+        return self.log.append(Output(self.name(topic), partition, key, value, headers))
 
-    def request(self, key: ServiceKey = WEB, count: int = 1) -> Placed:
+    def request(self, key: ServiceKey = WEB, count: int = 1, headers: Headers = ()) -> Placed:
         """A request, by a producer that knows where it belongs."""
         value = json.dumps({"count": count, "svc": key.name, "namespace": key.namespace}).encode()
-        return self.raw(Topic.REQUEST_COUNTS, value, self.home(key), record_key(key.namespace, key.name))
+        place = record_key(key.namespace, key.name)
+        return self.raw(Topic.REQUEST_COUNTS, value, self.home(key), key=place, headers=headers)
 
     def result(self, phase: str, key: ServiceKey = WEB, **facts: object) -> Placed:
         """A result, as the handler writes it."""
@@ -179,7 +181,7 @@ class Bed:
             "at": now,
         }
         message = ScaleResult.model_validate({**content, **facts}, by_name=True)
-        return self.raw(Topic.SCALE_RESULTS, message.encode(), self.home(key), record_key(key.namespace, key.name))
+        return self.raw(Topic.SCALE_RESULTS, message.encode(), self.home(key), key=record_key(key.namespace, key.name))
 
     def commands(self) -> list[ScaleCommand]:
         """All commands that are durable."""

@@ -83,7 +83,7 @@ class MortalMembership:
         self._real.resume(partition)
 
     async def commit(self, offsets: Mapping[tuple[str, int], int]) -> None:
-        raise AssertionError("the worker commits offsets in its transactions only")
+        raise AssertionError(f"the worker commits offsets in its transactions only, not {offsets}")
 
     async def stop(self) -> None:
         self._fate.step("leave")

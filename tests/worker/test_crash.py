@@ -72,13 +72,13 @@ def check(bed: Bed, asked: dict[ServiceKey, Placed]) -> None:
         for topic in (Topic.REQUEST_COUNTS, Topic.SCALE_RESULTS):
             records = [record for record in bed.records(topic) if record.partition == partition]
             assert bed.committed(topic, partition) == len(records)
-    for key in asked:
+    for key, placed in asked.items():
         values = [r.value for r in bed.records(Topic.STATE) if r.key == record_key(key.namespace, key.name)]
         state = state_from_bytes(values[-1] or b"")
         assert not isinstance(state, Undecodable)
         assert state.ask is not None
         assert state.ask.command_id in expected
-        assert state.last_request_at == asked[key].at
+        assert state.last_request_at == placed.at
 
 
 async def test_without_a_crash_everything_is_done_once() -> None:
