@@ -37,7 +37,7 @@ class Crew:
         key = ticket.command.key
         lane = self._lanes.get(key)
         if lane is None:
-            lane = self._lanes[key] = Lane(key, self._shop, self._teller(key))
+            lane = self._lanes[key] = Lane(key, self._shop, self.teller(key))
         lane.offer(ticket)
 
     def stir(self, target: TargetKey) -> None:
@@ -61,7 +61,7 @@ class Crew:
         if target is None or told is None:
             self._unwatch(key)
             return
-        teller = self._teller(key)
+        teller = self.teller(key)
         teller.watches = True
         teller.told = teller.told or told.pop(key, None)
         teller.stir()
@@ -129,7 +129,8 @@ class Crew:
             teller.told = None
             self.idle(key)
 
-    def _teller(self, key: ServiceKey) -> Teller:
+    def teller(self, key: ServiceKey) -> Teller:
+        """The voice of this service."""
         teller = self._tellers.get(key)
         if teller is None:
             teller = self._tellers[key] = Teller(key, self._tools)

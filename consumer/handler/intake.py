@@ -36,6 +36,7 @@ class Intake:
         self._topic = shop.settings.topic(Topic.SCALE_COMMANDS)
         self._ledgers: dict[int, Ledger] = {}
         self._moved_at = ports.clock.read().now
+        self._went_round = False
         self._failures = 0
         self._answered = asyncio.Event()
         self._committable = asyncio.Event()
@@ -44,6 +45,11 @@ class Intake:
     def owned(self) -> frozenset[int]:
         """The partitions that are ours."""
         return frozenset(self._ledgers)
+
+    @property
+    def joined(self) -> bool:
+        """Whether we are a member; of more members than partitions some own nothing."""
+        return bool(self._ledgers) or self._went_round
 
     @property
     def pending(self) -> int:
@@ -71,6 +77,7 @@ class Intake:
 
     async def leave(self) -> None:
         """Finish what is in flight, commit it, and leave the group."""
+        self._went_round = False
         try:
             await self._ports.membership.stop()
         except LogError as error:
@@ -120,7 +127,7 @@ class Intake:
                 self._answered.clear()
                 await self._answered.wait()
             self._take(await self._ports.membership.fetch(settings.batch, settings.patience))
-            self._failures, self._moved_at = 0, self._ports.clock.read().now
+            self._went_round, self._failures, self._moved_at = True, 0, self._ports.clock.read().now
 
     def _take(self, records: Sequence[Record]) -> None:
         """Hand on a batch in one go, so that a command which a later one overtakes is never begun."""

@@ -8,8 +8,9 @@ from datetime import timedelta
 
 from consumer.core.outcome import Command
 from consumer.core.service import Direction, Phase, ServiceKey
+from consumer.handler.approach import Answer, Approach
 from consumer.handler.calls import Calls
-from consumer.handler.judge import Apply, Conclude, Fault, Look, Sight, judge
+from consumer.handler.judge import Fault
 from consumer.handler.order import Order
 from consumer.handler.results import Result
 from consumer.handler.scene import Scene, takes_back
@@ -17,10 +18,8 @@ from consumer.handler.slots import Slots, withdraw
 from consumer.handler.teller import Done, Spawn, Teller
 from consumer.handler.waiting import first_of
 from consumer.handler.wiring import HandlerSettings
-from consumer.ports import Clock, TargetBusyError, TargetError, TargetKey, TargetMovedError, TargetView
+from consumer.ports import Clock, TargetBusyError, TargetError, TargetKey
 
-# Each round lost means that somebody else changed the target between our look and our call.
-_ROUNDS = 5
 _TAKEN = frozenset({Phase.ACCEPTED, Phase.UNCHANGED})
 _RANKS = {Direction.UP: 0, Direction.PREPARE: 1, Direction.ZERO: 2}
 
@@ -46,21 +45,13 @@ class Workshop:
     idle: Callable[[ServiceKey], None]
     scene: Scene
     calls: Calls
+    approach: Approach
     slots: Slots
     order: Order
     clock: Clock
     settings: HandlerSettings
     chance: Callable[[], float]
     prepared: dict[ServiceKey, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came of a command."""
-
-    phase: Phase
-    view: TargetView | None
-    fault: Fault | None = None
 
 
 class Lane:
@@ -157,34 +148,13 @@ class Lane:
     async def _answer(self, ticket: Ticket, attempts: int) -> Answer | timedelta:
         settings = self._shop.settings
         try:
-            async with self._shop.calls.alone_with(ticket.target):
-                return await self._approach(ticket, attempts)
+            return await self._shop.approach.answer(ticket.command, first=attempts == 1)
         except TargetBusyError as busy:
             if attempts < settings.attempts:
                 return settings.calls.delay(attempts, self._shop.chance(), busy.retry_after)
             return self._failed(ticket, busy, retryable=True)
         except TargetError as error:
             return self._failed(ticket, error, retryable=False)
-
-    async def _approach(self, ticket: Ticket, attempts: int) -> Answer:
-        """Look, judge and change, until there is an answer; raises TargetError."""
-        calls, target = self._shop.calls, ticket.target
-        # A call that failed may have landed all the same, so what was known before it is not good enough.
-        view = self._shop.scene.view(target) if attempts == 1 else None
-        sight = Sight.WATCHED
-        for _ in range(_ROUNDS):
-            match judge(ticket.command, view, sight):
-                case Look():
-                    view, sight = await calls.look(target), Sight.READ
-                case Apply(change):
-                    try:
-                        return Answer(Phase.ACCEPTED, await calls.scale(target, change))
-                    except TargetMovedError:
-                        view, sight = await calls.look(target), Sight.REFUSED
-                case Conclude(phase, fault):
-                    return Answer(phase, view, fault)
-        message = f"{target} was changed by somebody else {_ROUNDS} times while it was to be scaled; find out who does"
-        raise TargetBusyError(message)
 
     async def _pause(self, command: Command, length: timedelta) -> None:
         """Wait that long, less when a newer command comes or the lane is closed."""

@@ -1,11 +1,14 @@
 """How far a partition is answered: work ends in any order, but an offset moves only over what is done."""
 
+from collections import OrderedDict
+
 
 class Ledger:
     """The records of one partition that were read and not answered yet, in the order of the log."""
 
     def __init__(self, position: int) -> None:
-        self._open: dict[int, None] = {}
+        # Finding the first key of a plain dict takes as long as keys were taken out before it.
+        self._open: OrderedDict[int, None] = OrderedDict()
         self._read = position
         self._committed = position
 

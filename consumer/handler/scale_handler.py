@@ -8,8 +8,10 @@ from datetime import datetime
 import structlog
 
 from consumer.core.service import ServiceKey
+from consumer.handler.approach import Approach
 from consumer.handler.calls import Calls
 from consumer.handler.crew import Crew
+from consumer.handler.direct import DirectWakes
 from consumer.handler.following import Following
 from consumer.handler.intake import Intake
 from consumer.handler.lane import Workshop
@@ -20,7 +22,7 @@ from consumer.handler.scene import Scene
 from consumer.handler.slots import Slots
 from consumer.handler.teller import Tools
 from consumer.handler.wiring import HandlerPorts, HandlerSettings
-from consumer.ports import LogSetupError
+from consumer.ports import LogSetupError, TargetBusyError
 
 _log = structlog.get_logger(__name__)
 
@@ -51,11 +53,14 @@ class ScaleHandler:
         scene = Scene(settings.mode)
         press = Press(ports.publisher, clock, telemetry, settings.log, ports.chance)
         address = Address(settings.cluster, settings.prefix, ports.membership)
+        calls = Calls(ports.targets, scene, clock, telemetry, settings.deadline)
+        approach = Approach(scene, calls)
         shop = Workshop(
             spawn=self._spawn,
             idle=self._idle,
             scene=scene,
-            calls=Calls(ports.targets, scene, clock, telemetry, settings.deadline),
+            calls=calls,
+            approach=approach,
             slots=Slots(settings.parallel),
             order=Order(settings.remembered),
             clock=clock,
@@ -73,6 +78,7 @@ class ScaleHandler:
         )
         self._crew = Crew(shop, tools)
         self._following = Following(ports, settings, scene, self._crew)
+        self._direct = DirectWakes(shop, self._crew)
         self._intake = Intake(ports, shop, self._crew, press, self._adopt)
 
     def health(self) -> HandlerHealth:
@@ -80,11 +86,17 @@ class ScaleHandler:
         owned = self._intake.owned
         return HandlerHealth(
             running=self._tasks is not None,
-            ready=bool(owned) and owned <= self._crew.restored_partitions,
+            ready=self._intake.joined and owned <= self._crew.restored_partitions,
             partitions=owned,
             pending=self._intake.pending,
             moved_at=self._intake.moved_at,
         )
+
+    async def wake(self, key: ServiceKey, trace: str | None) -> None:
+        """Wake a service without the log; returns once the cluster took it, or had it already. Raises TargetError."""
+        if self._tasks is None:
+            raise TargetBusyError(f"{key}: the handler does not run (yet, or any more); ask again")
+        await self._direct.wake(key, trace)
 
     async def stop(self) -> None:
         """Let `run` come to its end: finish what is in flight, publish, commit, leave."""

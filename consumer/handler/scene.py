@@ -64,6 +64,10 @@ class Scene:
         """The services with a policy in force."""
         return frozenset(self._policies)
 
+    def policy(self, key: ServiceKey) -> Policy | None:
+        """The policy in force for the service."""
+        return self._policies.get(key)
+
     def target(self, key: ServiceKey) -> TargetKey | None:
         """The target of the service's policy."""
         policy = self._policies.get(key)

@@ -1,6 +1,7 @@
 """What one watcher has not seen yet: at most one entry per target, however slowly it reads."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Mapping
 
 from consumer.ports import TargetKey, TargetView
@@ -34,7 +35,7 @@ class _Watcher:
     """Targets to be shown, in the order in which they changed first."""
 
     def __init__(self, targets: Iterable[TargetKey]) -> None:
-        self._unseen = dict.fromkeys(targets)
+        self._unseen = OrderedDict.fromkeys(targets)
         self._more = asyncio.Event()
 
     def notice(self, target: TargetKey) -> None:
@@ -45,6 +46,5 @@ class _Watcher:
         while not self._unseen:
             self._more.clear()
             await self._more.wait()
-        target = next(iter(self._unseen))
-        del self._unseen[target]
+        target, _ = self._unseen.popitem(last=False)
         return target

@@ -1,0 +1,53 @@
+"""From a command to its answer: looks, judges and changes until there is one; never a change without its condition."""
+
+from dataclasses import dataclass
+
+from consumer.core.outcome import Command
+from consumer.core.service import Phase
+from consumer.handler.calls import Calls
+from consumer.handler.judge import Apply, Conclude, Fault, Look, Sight, judge
+from consumer.handler.scene import Scene
+from consumer.ports import TargetBusyError, TargetKey, TargetMovedError, TargetView
+
+# Each round lost means that somebody else changed the target between our look and our call.
+_ROUNDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a command."""
+
+    phase: Phase
+    view: TargetView | None
+    fault: Fault | None = None
+
+
+class Approach:
+    """The calls for one command, alone with its target."""
+
+    def __init__(self, scene: Scene, calls: Calls) -> None:
+        self._scene = scene
+        self._calls = calls
+
+    async def answer(self, command: Command, *, first: bool) -> Answer:
+        """Return the answer; `first` is whether no call was made for it before. Raises TargetError."""
+        target = TargetKey(command.key.namespace, command.target)
+        async with self._calls.alone_with(target):
+            # A call that failed may have landed all the same, so what was known before it is not good enough.
+            return await self._settle(command, target, self._scene.view(target) if first else None)
+
+    async def _settle(self, command: Command, target: TargetKey, view: TargetView | None) -> Answer:
+        sight = Sight.WATCHED
+        for _ in range(_ROUNDS):
+            match judge(command, view, sight):
+                case Look():
+                    view, sight = await self._calls.look(target), Sight.READ
+                case Apply(change):
+                    try:
+                        return Answer(Phase.ACCEPTED, await self._calls.scale(target, change))
+                    except TargetMovedError:
+                        view, sight = await self._calls.look(target), Sight.REFUSED
+                case Conclude(phase, fault):
+                    return Answer(phase, view, fault)
+        message = f"{target} was changed by somebody else {_ROUNDS} times while it was to be scaled; find out who does"
+        raise TargetBusyError(message)

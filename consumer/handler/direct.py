@@ -1,0 +1,115 @@
+"""Wakes without the log: the same conditional up, for a known policy; its result waits until the log is back."""
+
+import asyncio
+from itertools import count
+
+from consumer.core.inputs import CycleCause
+from consumer.core.outcome import Command, derived_id
+from consumer.core.policy import Pause, PauseKind, Policy
+from consumer.core.reasons import Code, because
+from consumer.core.service import Direction, Phase, ServiceKey
+from consumer.handler.approach import Answer
+from consumer.handler.crew import Crew
+from consumer.handler.lane import Workshop
+from consumer.handler.results import Result
+from consumer.ports import TargetBusyError, TargetError, TargetInvalidError
+from schemas.scale_result import ResultCause
+
+_WAKES_FIRST = 0
+
+
+class DirectWakes:
+    """Any handler carries them out, whoever owns the service's partition: that it is conditional makes it safe."""
+
+    def __init__(self, shop: Workshop, crew: Crew) -> None:
+        self._shop = shop
+        self._crew = crew
+        self._counter = count(1)
+        self._under_way: dict[ServiceKey, asyncio.Future[TargetError | None]] = {}
+
+    async def wake(self, key: ServiceKey, trace: str | None) -> None:
+        """Return once the cluster took it, or had it already; whoever asks meanwhile shares the call and its end."""
+        under_way = self._under_way.get(key)
+        if under_way is None:
+            command = self._command(key, trace)
+            under_way = self._under_way[key] = asyncio.get_running_loop().create_future()
+            self._shop.spawn(self._carry_out(command, under_way))
+        # Shielded: a caller that gives up must not end it for the others.
+        if (error := await asyncio.shield(under_way)) is not None:
+            raise error
+
+    async def _carry_out(self, command: Command, end: asyncio.Future[TargetError | None]) -> None:
+        error: TargetError | None = TargetBusyError(f"{command.key}: the handler is stopping; ask again")
+        try:
+            error = await self._tried(command)
+        finally:
+            del self._under_way[command.key]
+            end.set_result(error)
+
+    async def _tried(self, command: Command) -> TargetError | None:
+        slots = self._shop.slots
+        await slots.granted(slots.ask(_WAKES_FIRST))
+        teller = self._crew.teller(command.key)
+        teller.hold()
+        try:
+            answer = await self._shop.approach.answer(command, first=True)
+            if answer.phase is Phase.ACCEPTED:
+                teller.say(self._result(command, answer))
+        except TargetError as error:
+            return error
+        finally:
+            teller.free()
+            slots.give_back()
+        return None
+
+    def _command(self, key: ServiceKey, trace: str | None) -> Command:
+        """The up that the worker would have sent; raises TargetInvalidError when it would have sent none."""
+        now = self._shop.clock.read().now
+        policy = self._shop.scene.policy(key)
+        if policy is None:
+            raise TargetInvalidError(f"{key} has no policy in force here; nothing is known of its target")
+        if _pauses_all(policy.pause) and self._in_force(policy):
+            raise TargetInvalidError(f"{key} is paused altogether; remove its annotation to let it wake")
+        cause = CycleCause("direct", next(self._counter))
+        command = Command(
+            id=derived_id("direct", key, cause),
+            seq=0,
+            key=key,
+            target=policy.target,
+            direction=Direction.UP,
+            replicas=max(1, policy.min_replicas),
+            expect=None,
+            reason=because(Code.ADOPTED),
+            autoscaler=policy.autoscaler,
+            policy_uid=policy.uid,
+            policy_hash=policy.hash,
+            triggered_at=now,
+            decided_at=now,
+            cause=cause,
+            trace=trace,
+        )
+        if withheld := self._shop.scene.withholds(command, now):
+            raise TargetInvalidError(withheld.message)
+        return command
+
+    def _in_force(self, policy: Policy) -> bool:
+        until = policy.pause.until if policy.pause else None
+        return until is None or self._shop.clock.read().now < until
+
+    def _result(self, command: Command, answer: Answer) -> Result:
+        now = self._shop.clock.read().now
+        return Result(
+            command.key,
+            command.target,
+            answer.phase,
+            answer.view,
+            now,
+            command=command,
+            attempts=1,
+            trace=command.trace,
+            cause=ResultCause.DIRECT,
+        )
+
+
+def _pauses_all(pause: Pause | None) -> bool:
+    return pause is not None and pause.kind is PauseKind.ALL

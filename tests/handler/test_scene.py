@@ -1,0 +1,66 @@
+"""What is known of targets when the watch and our own calls disagree."""
+
+from dataclasses import replace
+
+import pytest
+
+from consumer.core.service import Mode
+from consumer.handler.scene import Scene
+from consumer.ports import TargetView
+from tests.handler.samples import TARGET, WEB, policy, seen
+
+OLD, NEW = seen(generation=7, version="100"), seen(generation=8, version="101", replicas=2)
+
+
+def known(first: TargetView) -> Scene:
+    scene = Scene(Mode.FULL)
+    scene.watched(first)
+    return scene
+
+
+def test_a_watch_that_lags_behind_our_own_call_changes_nothing() -> None:
+    scene = known(OLD)
+    scene.read(NEW)
+    scene.watched(replace(OLD, ready=1, resource_version="99"))
+    assert scene.view(TARGET) == NEW
+
+
+def test_of_one_generation_the_watch_is_believed() -> None:
+    scene = known(NEW)
+    scene.read(replace(NEW, ready=0, resource_version="100"))
+    assert scene.view(TARGET) == NEW
+    later = replace(NEW, ready=1, resource_version="102")
+    scene.watched(later)
+    assert scene.view(TARGET) == later
+
+
+@pytest.mark.parametrize("way", ["read", "watched"])
+def test_another_uid_is_another_target_whatever_its_generation(way: str) -> None:
+    scene, made_anew = known(NEW), seen(uid="u2", generation=1)
+    getattr(scene, way)(made_anew)
+    assert scene.view(TARGET) == made_anew
+
+
+def test_only_the_loss_of_a_target_that_a_policy_names_is_remembered() -> None:
+    scene = known(OLD)
+    scene.vanished(TARGET)
+    assert not scene.is_gone(TARGET)
+    scene.put(policy())
+    scene.vanished(TARGET)
+    assert scene.is_gone(TARGET)
+    scene.watched(NEW)
+    assert not scene.is_gone(TARGET)
+
+
+def test_a_target_is_somebody_s_as_long_as_one_policy_names_it() -> None:
+    other = policy(replace(WEB, name="alias"), target=policy().target)
+    scene = known(OLD)
+    scene.put(policy())
+    scene.put(other)
+    scene.drop(WEB)
+    scene.drop(WEB)
+    assert scene.services(TARGET) == {other.key}
+    scene.vanished(TARGET)
+    scene.drop(other.key)
+    assert scene.services(TARGET) == frozenset()
+    assert not scene.is_gone(TARGET)
