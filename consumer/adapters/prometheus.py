@@ -1,5 +1,6 @@
 """Prometheus over HTTP: one POST a question, pooled connections, every failure told in our words."""
 
+import asyncio
 import math
 from datetime import datetime, timedelta
 from typing import Final
@@ -40,7 +41,7 @@ class PrometheusMeasurements:
             seconds = limit.total_seconds()
             return Failure(UnknownCause.TIMEOUT, Blame.EITHER, f"{server} did not answer within {seconds:g} s")
         except aiohttp.ClientConnectorError as error:
-            return Failure(UnknownCause.UNREACHABLE, Blame.SERVER, f"{server} can not be reached: {error.strerror}")
+            return Failure(UnknownCause.UNREACHABLE, Blame.SERVER, f"{server} can not be reached: {_why(error)}")
         except aiohttp.InvalidURL:
             return Failure(UnknownCause.UNREACHABLE, Blame.SERVER, f"{server} is not an address")
         except ValueError:
@@ -60,19 +61,20 @@ class PrometheusMeasurements:
     async def _posted(self, question: Question, at: datetime, limit: timedelta) -> Reading | Failure:
         seconds = limit.total_seconds()
         form = {"query": question.query, "time": f"{at.timestamp():.3f}", "timeout": f"{math.ceil(seconds * 1000)}ms"}
-        try:
-            return await self._once(question, form, seconds)
-        except aiohttp.ServerDisconnectedError:
-            # The server closed a pooled connection just as it was used again; a query may be asked twice.
-            return await self._once(question, form, seconds)
+        async with asyncio.timeout(seconds):
+            try:
+                return await self._once(question, form)
+            except aiohttp.ServerDisconnectedError:
+                # The server closed a pooled connection just as it was used again; a query may be asked twice.
+                return await self._once(question, form)
 
-    async def _once(self, question: Question, form: dict[str, str], seconds: float) -> Reading | Failure:
+    async def _once(self, question: Question, form: dict[str, str]) -> Reading | Failure:
         # A redirect is not followed: it would carry the headers to a server that they were not meant for.
         async with self._open().post(
             f"{question.source.server}/api/v1/query",
             data=form,
             headers=dict(question.source.headers),
-            timeout=aiohttp.ClientTimeout(total=seconds),
+            timeout=aiohttp.ClientTimeout(total=None),
             allow_redirects=False,
         ) as response:
             body = bytearray()
@@ -90,6 +92,10 @@ class PrometheusMeasurements:
             connector = aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=_KEPT_OPEN)
             self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
         return self._session
+
+
+def _why(error: aiohttp.ClientConnectorError) -> str:
+    return error.strerror or type(error).__name__
 
 
 def understood(status: int, body: bytes) -> Reading | Failure:

@@ -66,6 +66,21 @@ class Rude(Steady):
         raise RuntimeError("can not close")
 
 
+class Impatient(Steady):
+    """Gives up by itself."""
+
+    async def should_scale_to_zero(self, now: datetime) -> Answer:
+        raise TimeoutError(f"no answer at {now:%H:%M}")
+
+
+class ImpatientType(SteadyType):
+    """The plug-in whose own time-out is shorter than the sweep's."""
+
+    def create(self, assignment: Assignment) -> Scaler:
+        self.made.append(Impatient(assignment))
+        return self.made[-1]
+
+
 class RudeType(SteadyType):
     """The plug-in whose scalers misbehave."""
 

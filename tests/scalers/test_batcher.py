@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from consumer.adapters.memory_prometheus import MemoryMeasurements
 from consumer.core.answers import UnknownCause
@@ -242,3 +244,32 @@ async def test_closing_closes_the_connections() -> None:
     twin = World().twin()
     await Batcher(twin).close()
     assert twin.closed
+
+
+OUTCOMES: dict[str, st.SearchStrategy[Reading | Failure]] = {
+    "load_{}": st.sampled_from(
+        [
+            one("1"),
+            one("NaN", pod="x"),
+            NOTHING,
+            BROKEN,
+            Reading(Shape.VECTOR, (*one("1").series, *one("2", pod="x").series)),
+        ]
+    ),
+    "partial_{}": st.just(Reading(Shape.VECTOR, one("1").series, ("a store is down",))),
+    "slow_{}": st.just(Failure(UnknownCause.HTTP_ERROR, Blame.EITHER, "HTTP 504")),
+    "{}": st.sampled_from([scalar("1"), scalar("NaN"), BROKEN]),
+    '"{}"': st.just(Reading(Shape.OTHER, ())),
+}
+
+
+@given(st.data())
+async def test_whatever_stands_in_a_chunk_each_answer_is_the_lone_one(data: st.DataObject) -> None:
+    shapes = data.draw(st.lists(st.sampled_from(sorted(OUTCOMES)), min_size=1, max_size=30))
+    world = World({shape.format(n): data.draw(OUTCOMES[shape]) for n, shape in enumerate(shapes)})
+    # One that always answers, so that a failure which may be the server's is followed up.
+    world.results['"up"'] = Reading(Shape.OTHER, ())
+    batcher = Batcher(world.twin(), concurrent=1)
+    for _ in range(3):
+        answers = await swept(batcher, about('"up"', *world.results))
+        assert answers[1:] == list(world.results.values())

@@ -8,7 +8,7 @@ import pytest
 
 from consumer.adapters.memory_prometheus import MemoryMeasurements
 from consumer.core.answers import Answers, TriggerAnswers, Unknown, UnknownCause, Yes
-from consumer.core.policy import Policy
+from consumer.core.policy import Policy, Trigger
 from consumer.core.service import ServiceKey
 from consumer.core.window import Window
 from consumer.ports import Judges, Subject
@@ -34,6 +34,7 @@ def judges(twin: MemoryMeasurements, seconds: float = 20) -> SweepJudges:
         EntryPoint("steady", f"{HERE}:STEADY", GROUP),
         EntryPoint("rude", f"{HERE}:RudeType", GROUP),
         EntryPoint("broken", f"{HERE}:BrokenType", GROUP),
+        EntryPoint("impatient", f"{HERE}:ImpatientType", GROUP),
     ]
     registry = Registry(Defaults(SERVER), installed=lambda: found)
     return SweepJudges(registry, Batcher(twin), limit=timedelta(seconds=seconds))
@@ -96,15 +97,23 @@ async def test_a_scaler_that_raises_hangs_or_lies_is_unknown_for_its_own_service
     await of.close()
 
 
+async def test_a_scaler_that_gives_up_by_itself_is_a_timeout_with_its_own_words() -> None:
+    (answers,) = await swept(judges(World().twin()), policy("web", trigger("impatient", good="1")))
+    late = answers.triggers[0].to_zero
+    assert late == Unknown(UnknownCause.TIMEOUT, T0, "the scaler gave up waiting: no answer at 12:00")
+
+
 @pytest.mark.parametrize("bad", [trigger("broken"), trigger("no-such-type"), trigger("prometheus", query="sum(")])
 async def test_a_trigger_without_a_scaler_is_unknown_beside_others_that_have_one(
-    bad: object, made: list[Steady]
+    bad: Trigger, made: list[Steady]
 ) -> None:
-    assert not isinstance(bad, Policy)
-    found = await swept(judges(World().twin()), policy("web", trigger("steady", good="1"), bad))  # type: ignore[arg-type]
+    of = judges(World().twin())
+    found = await swept(of, policy("web", trigger("steady", good="1"), bad))
     good, unknown = found[0].triggers
     assert causes(good) == [None, None, UnknownCause.NOT_ASKED]
     assert causes(unknown) == [UnknownCause.SCALER_ERROR] * 3
+    await of.close()
+    assert [each.closed for each in made] == [1]
 
 
 async def test_scalers_are_made_once_and_again_when_the_policy_changes(made: list[Steady]) -> None:
