@@ -13,6 +13,7 @@ from consumer.adapters.clock import BrokerClock
 from consumer.adapters.kafka import KafkaPublisher
 from consumer.adapters.policy_files import PolicyFiles
 from consumer.adapters.simulated_cluster import SimulatedCluster
+from consumer.app.errors import first_error
 from consumer.app.judging import judges, policy_files
 from consumer.app.log import connection_of, partitions_of
 from consumer.app.parts import Commons, HandlerPulse, WorkerPulse, handler_of, worker_of
@@ -72,7 +73,7 @@ async def run(assignment: Assignment, *, stopping: asyncio.Event, started: Calla
             for task in background:
                 task.cancel()
     except BaseExceptionGroup as group:
-        raise _first(group) from group
+        raise first_error(group) from group
 
 
 @contextmanager
@@ -200,13 +201,3 @@ async def _serve(assignment: Assignment, commons: Commons, targets: Targets | No
             await stop.stopping.wait()
         for ask in stops:
             await ask()
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error behind a group: what ended the process, without the cancellations that followed it."""
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            return _first(error)
-        if not isinstance(error, asyncio.CancelledError):
-            return error
-    return group.exceptions[0]

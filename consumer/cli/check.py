@@ -7,7 +7,6 @@ import click
 import orjson
 
 from consumer.adapters.policy_files import PolicyFiles
-from consumer.app.judging import judges, local_clock, policy_files
 from consumer.cli.options import UsageProblem, finish, with_settings
 from consumer.core.answers import Answer, Answers, No, Unknown, Yes
 from consumer.core.policy import Policy
@@ -41,6 +40,9 @@ def command(settings: Settings, files: tuple[Path, ...], *, ask: bool, as_json: 
 
 
 async def _check(settings: Settings, *, ask: bool, as_json: bool) -> int:
+    # Loaded here: `--help` must not wait for the client of Prometheus.
+    from consumer.app.judging import policy_files  # noqa: PLC0415
+
     # What is wrong is printed once, as the answer; not beside it as a log line.
     configure_logging("console", "error")
     known = policy_files(settings)
@@ -55,6 +57,8 @@ async def _check(settings: Settings, *, ask: bool, as_json: bool) -> int:
 
 
 async def _asked(settings: Settings, valid: Mapping[ServiceKey, Policy]) -> Mapping[ServiceKey, Answers]:
+    from consumer.app.judging import judges, local_clock  # noqa: PLC0415
+
     now = local_clock().read().now
     async with judges(settings) as asked:
         return await asked.sweep([Subject(policy, None) for policy in valid.values()], now)

@@ -2,6 +2,7 @@
 
 import sys
 from datetime import timedelta
+from pathlib import Path
 
 import click
 import orjson
@@ -24,16 +25,32 @@ def _length(_: click.Context, __: click.Parameter, value: str | None) -> timedel
     return length
 
 
+def _picture(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
+    if value is not None and value.suffix not in {".svg", ".txt"}:
+        raise click.BadParameter(f"{value} must end in .svg or .txt")
+    if value is not None and not value.absolute().parent.is_dir():
+        raise click.BadParameter(f"there is no directory {value.absolute().parent}; make it first")
+    return value
+
+
 @click.command(
-    epilog="\b\nExamples:\n  elasti demo\n  elasti demo --for 60s\n  elasti demo --for 60s --json > figures.json\n\n"
+    epilog="\b\nExamples:\n  elasti demo\n  elasti demo --for 60s\n  elasti demo --for 60s --json > figures.json\n"
+    "  elasti demo --for 45s --picture demo.svg\n\n"
     "\b\nWhile it runs, in another terminal (the address is in its first line):\n"
     "  elasti explain shop/cart --kafka-bootstrap 127.0.0.1:PORT"
 )
 @click.option("--for", "length", metavar="DURATION", callback=_length, help="End by itself after this long, as in 60s.")
 @click.option("--plain", is_flag=True, help="One line a decision instead of the screen; so without a terminal.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON, and nothing else to standard output.")
+@click.option(
+    "--picture",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=_picture,
+    help="Save the last screen, as .svg or .txt.",
+)
 @with_settings(("config", "kafka_bootstrap", "topic_prefix", "cluster"))
-def command(settings: Settings, length: timedelta | None, *, plain: bool, as_json: bool) -> int:
+def command(settings: Settings, length: timedelta | None, picture: Path | None, *, plain: bool, as_json: bool) -> int:
     """Watch a dozen services sleep and wake, each with its reason.
 
     Kafka, worker, handler and gateway are real; cluster, metrics and callers are simulated. Keys break something on
@@ -47,6 +64,8 @@ def command(settings: Settings, length: timedelta | None, *, plain: bool, as_jso
     def say(line: str) -> None:
         click.echo(line, err=as_json)
 
-    summary = finish_with(play(settings, Wishes(length, shown=shown, say=say)))
+    summary = finish_with(play(settings, Wishes(length, shown=shown, say=say, picture=picture)))
+    if summary is None:
+        raise click.Abort
     click.echo(orjson.dumps(summary.as_json(), option=orjson.OPT_INDENT_2) if as_json else "\n".join(summary.lines()))
     return 0

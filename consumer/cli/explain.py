@@ -7,8 +7,6 @@ from datetime import UTC, datetime, timedelta
 import click
 import orjson
 
-from consumer.app import log
-from consumer.app.judging import judges, local_clock
 from consumer.cli.options import KAFKA, UsageProblem, finish, needs_kafka, with_settings
 from consumer.core.answers import Answers
 from consumer.core.explain import RuleView
@@ -71,6 +69,10 @@ def command(settings: Settings, service: str, *, as_json: bool, **given: object)
 
 
 async def _explain(settings: Settings, wish: _Wish, show: Callable[[Explanation, int], None]) -> int:
+    # Loaded here: `--help` must not wait for Kafka's client.
+    from consumer.app import log  # noqa: PLC0415
+    from consumer.app.judging import local_clock  # noqa: PLC0415
+
     partitions = await log.partitions_of(settings)
     library = Library(
         log.reader(settings),
@@ -89,6 +91,8 @@ async def _explain(settings: Settings, wish: _Wish, show: Callable[[Explanation,
 
 async def _asked(settings: Settings, story: Story, policy: Policy, now: datetime) -> Answers | None:
     """Ask the triggers now; what the log remembers serves for those whose headers only the worker has."""
+    from consumer.app.judging import judges  # noqa: PLC0415
+
     window = story.state.window if story.state else None
     async with judges(settings) as asked:
         return (await asked.sweep([Subject(policy, window)], now)).get(policy.key)

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from consumer.app.errors import first_error
 from consumer.ports import LogError
 from consumer.settings import Settings, SettingsError, environment_name, flag_name, load
 
@@ -86,8 +87,16 @@ def finish(work: Coroutine[Any, Any, int | None]) -> int:
 def finish_with(work: Coroutine[Any, Any, Result]) -> Result:
     """Run a coroutine to its end and return what it returns; Ctrl-C ends it cleanly, a log that is away is said."""
     try:
-        return asyncio.run(work)
+        return asyncio.run(_unwrapped(work))
     except LogError as error:
         raise AwayProblem(str(error)) from None
     except KeyboardInterrupt:
         raise click.Abort from None
+
+
+async def _unwrapped(work: Coroutine[Any, Any, Result]) -> Result:
+    """A group of errors says nothing to people: what is behind it does."""
+    try:
+        return await work
+    except BaseExceptionGroup as group:
+        raise first_error(group) from group

@@ -2,7 +2,6 @@
 
 import click
 
-from consumer.app import log
 from consumer.cli.options import KAFKA, UsageProblem, finish, needs_kafka, with_settings
 from consumer.core.service import ServiceKey
 from consumer.ports import Output
@@ -31,6 +30,9 @@ def _send(settings: Settings, topic: Topic, key: ServiceKey, value: bytes) -> in
     needs_kafka(settings)
 
     async def work() -> int:
+        # Loaded here: `--help` must not wait for Kafka's client.
+        from consumer.app import log  # noqa: PLC0415
+
         partition = partition_for(key.namespace, key.name, await log.partitions_of(settings))
         record = Output(topic.under(settings.topic_prefix), partition, record_key(key.namespace, key.name), value)
         async with log.publisher(settings) as publisher:
@@ -41,7 +43,11 @@ def _send(settings: Settings, topic: Topic, key: ServiceKey, value: bytes) -> in
     return finish(work())
 
 
-@command.command("request-count", epilog="\b\nExample:\n  elasti send request-count shop/web --count 3")
+@command.command(
+    "request-count",
+    short_help="Say that requests came for a service.",
+    epilog="\b\nExample:\n  elasti send request-count shop/web --count 3",
+)
 @click.argument("service", metavar="NAMESPACE/SERVICE")
 @click.option("--count", type=click.IntRange(0, MAX_COUNT), default=1, show_default=True, help="0: heard from only.")
 @with_settings(KAFKA)
@@ -53,7 +59,10 @@ def request_count(settings: Settings, service: str, count: int) -> int:
     )
 
 
-@command.command(epilog="\b\nExample:\n  elasti send host shop/web --incoming web.example.com --no-traffic-allowed")
+@command.command(
+    short_help="Say whether the requests of a host pass its resolver.",
+    epilog="\b\nExample:\n  elasti send host shop/web --incoming web.example.com --no-traffic-allowed",
+)
 @click.argument("service", metavar="NAMESPACE/SERVICE")
 @click.option("--incoming", help="The incoming host. [default: SERVICE.NAMESPACE]")
 @click.option("--traffic-allowed/--no-traffic-allowed", required=True, help="Whether requests pass the resolver now.")

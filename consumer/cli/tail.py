@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 import click
 import orjson
 
-from consumer.app import log
 from consumer.cli.options import KAFKA, finish, needs_kafka, with_settings
 from consumer.core.reasons import stamp
 from consumer.ports import Record
@@ -77,6 +76,9 @@ def command(settings: Settings, what: str, *, from_beginning: bool, as_json: boo
             click.echo(f"{stamp(record.at)} {place:>8} {said}")
 
     async def work() -> int:
+        # Loaded here: `--help` must not wait for Kafka's client.
+        from consumer.app import log  # noqa: PLC0415
+
         async for records in log.follow(settings, topic, from_beginning=from_beginning):
             print_all(records)
         return 0

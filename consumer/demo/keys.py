@@ -1,6 +1,7 @@
 """Single key presses from a terminal, without waiting for return; the terminal is put back whatever happens."""
 
 import asyncio
+import os
 import sys
 import termios
 import tty
@@ -28,8 +29,18 @@ async def pressed() -> AsyncIterator[asyncio.Queue[str]]:
         return
     descriptor = sys.stdin.fileno()
     loop = asyncio.get_running_loop()
+
+    def read() -> None:
+        # Not sys.stdin.read(1): it would take all that waits into its buffer and hand out the first key only.
+        typed = os.read(descriptor, 64)
+        for key in typed.decode(errors="ignore"):
+            keys.put_nowait(key)
+        if not typed:
+            # The terminal is gone: an end that is read again and again would keep the loop busy.
+            loop.remove_reader(descriptor)
+
     with _unbuffered(descriptor):
-        loop.add_reader(descriptor, lambda: keys.put_nowait(sys.stdin.read(1)))
+        loop.add_reader(descriptor, read)
         try:
             yield keys
         finally:

@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+from rich.console import ConsoleDimensions
 from rich.live import Live
 
 from consumer.app.running import stop_on_signals
+from consumer.demo import picture
 from consumer.demo.keys import pressed
 from consumer.demo.show import render
 from consumer.demo.stage import Stage, staged
@@ -21,26 +24,50 @@ _FRAMES = 5
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """How the demo is to be played: for how long (None: until it is quit), and where it is told."""
+    """How the demo is to be played: for how long (None: until it is quit), where it is told, and the last picture."""
 
     length: timedelta | None
     shown: bool
     say: Callable[[str], None]
+    picture: Path | None = None
 
 
-async def play(settings: Settings, wishes: Wishes) -> Summary:
-    """Play until the time is over, q is pressed or a signal comes; raises LogError when Kafka can not be started."""
-    stopping = asyncio.Event()
+async def play(settings: Settings, wishes: Wishes) -> Summary | None:
+    """Play until the time is over, q is pressed or a signal comes; None: a signal came before it had begun.
+
+    Raises:
+        LogError: Kafka could not be started, alone or in a group of errors.
+    """
+    stopping, begun = asyncio.Event(), asyncio.Event()
     with stop_on_signals(stopping):
-        async with staged(settings, say=wishes.say) as stage:
-            wishes.say(f"playing on a real Kafka at {stage.kafka}; Ctrl-C ends it")
-            tellers: tuple[Coroutine[Any, Any, None], ...]
-            if wishes.shown:
-                tellers = (_screen(stage, wishes.length), _keys(stage, stopping))
-            else:
-                tellers = (_lines(stage, wishes.say),)
-            await _until_over(stage, wishes.length, stopping, tellers)
-            return stage.summary()
+        async with asyncio.TaskGroup() as tasks:
+            playing = tasks.create_task(_play(settings, wishes, stopping, begun))
+            watching = tasks.create_task(_break_off(playing, stopping, begun))
+            playing.add_done_callback(lambda _: watching.cancel())
+    return None if playing.cancelled() else playing.result()
+
+
+async def _break_off(playing: asyncio.Task[Summary], stopping: asyncio.Event, begun: asyncio.Event) -> None:
+    """Nobody who presses Ctrl-C while Kafka starts wants to wait for it."""
+    await stopping.wait()
+    if not begun.is_set():
+        playing.cancel()
+
+
+async def _play(settings: Settings, wishes: Wishes, stopping: asyncio.Event, begun: asyncio.Event) -> Summary:
+    async with staged(settings, say=wishes.say) as stage:
+        begun.set()
+        wishes.say(f"playing on a real Kafka at {stage.kafka}; Ctrl-C ends it")
+        tellers: tuple[Coroutine[Any, Any, None], ...]
+        if wishes.shown:
+            tellers = (_screen(stage, wishes.length), _keys(stage, stopping))
+        else:
+            tellers = (_lines(stage, wishes.say),)
+        await _until_over(stage, wishes.length, stopping, tellers)
+        if wishes.picture is not None:
+            size = ConsoleDimensions(picture.WIDTH, picture.HEIGHT)
+            picture.save(wishes.picture, render(stage.scene(wishes.length), stage.now(), size))
+        return stage.summary()
 
 
 async def _until_over(
@@ -64,10 +91,11 @@ async def _ring(stage: Stage, length: timedelta, stopping: asyncio.Event) -> Non
 
 
 async def _screen(stage: Stage, length: timedelta | None) -> None:
-    with Live(render(stage.scene(length), stage.now()), refresh_per_second=_FRAMES, screen=True) as live:
+    # Drawn by us alone: a second painter in a thread of its own would make it flicker.
+    with Live(screen=True, auto_refresh=False) as live:
         while True:
+            live.update(render(stage.scene(length), stage.now(), live.console.size), refresh=True)
             await stage.sleep(timedelta(seconds=1 / _FRAMES))
-            live.update(render(stage.scene(length), stage.now()))
 
 
 async def _lines(stage: Stage, say: Callable[[str], None]) -> None:

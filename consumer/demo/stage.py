@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import aiohttp
 from aiohttp import web
@@ -19,16 +18,18 @@ from consumer.app.dev import embedded
 from consumer.app.running import Assignment, Started, run
 from consumer.core.service import ServiceKey
 from consumer.demo.child import WorkerProcess
+from consumer.demo.folder import guarded_folder
 from consumer.demo.metrics import PretendPrometheus, Sample, sample
 from consumer.demo.scenario import ACTORS, policy_of
-from consumer.demo.show import Scene
+from consumer.demo.show import NEWS, Scene
 from consumer.demo.summary import Summary
 from consumer.insight.board import Board, Standing
+from consumer.insight.brief import brief
 from consumer.ports import Output, Record, TargetKey
 from consumer.settings import Role, Settings
 from schemas.codec import Undecodable, decode
 from schemas.control import Control, Freeze
-from schemas.decision import Decision
+from schemas.decision import Action, Decision
 from schemas.request_count import RequestCount
 from schemas.scale_result import ScaleResult
 from schemas.service_status import ServiceStatus
@@ -38,7 +39,6 @@ Say = Callable[[str], None]
 
 INTERVAL = timedelta(seconds=2)
 SESSION = timedelta(seconds=3)
-_NEWS = 6
 _SECOND = timedelta(seconds=1)
 
 
@@ -58,7 +58,7 @@ class Stage:
     def __init__(self, settings: Settings, world: _World, worker: WorkerProcess, *, gateway: int) -> None:
         self.board = Board()
         self.frozen = False
-        self.news: deque[str] = deque(maxlen=_NEWS)
+        self.news: deque[str] = deque(maxlen=NEWS)
         self.told: asyncio.Queue[str] = asyncio.Queue()
         self.worker = worker
         self._settings = settings
@@ -91,7 +91,7 @@ class Stage:
             elapsed=self.elapsed(),
             length=length,
             kafka=self.kafka,
-            worker=f"pid {self.worker.pid}" if self.worker.pid else "is dead",
+            worker=self.worker.pid,
             blind=self._world.prometheus.blind,
             frozen=self.frozen,
             wakes=self.board.journeys.wakes,
@@ -190,11 +190,14 @@ class Stage:
         decision = decode(Decision, record.value)
         if not isinstance(decision, Undecodable):
             name = f"{decision.namespace}/{decision.service}"
-            self._tell(f"{name} {decision.action} [{decision.reason.code}] {decision.reason.message}")
+            line = f"{name:<18} {decision.action:<5} {brief(decision.reason)} [{decision.reason.code}]"
+            # The rows show who is left as it is; the few lines below them are for what changes something.
+            self._tell(line, shown=decision.action is not Action.HOLD)
 
-    def _tell(self, line: str) -> None:
+    def _tell(self, line: str, *, shown: bool = True) -> None:
         told = f"{self.now():%H:%M:%S} {line}"
-        self.news.append(told)
+        if shown:
+            self.news.append(told)
         self.told.put_nowait(told)
 
     async def _request(self, session: aiohttp.ClientSession, key: ServiceKey) -> None:
@@ -209,28 +212,30 @@ class Stage:
 @asynccontextmanager
 async def staged(settings: Settings, *, say: Say) -> AsyncIterator[Stage]:
     """Start a Kafka, the surroundings, handler, gateway and worker; end and remove all of it afterwards."""
-    with TemporaryDirectory(prefix="elasti-demo-") as folder:
-        async with embedded(settings, say=say) as ready, _world(Path(folder)) as world, _metrics(world) as address:
-            policies = world.folder / "policies.yaml"
-            policies.write_text(
-                "---\n".join(policy_of(actor, prometheus=address) for actor in ACTORS), encoding="utf-8"
-            )
-            ours = ready.model_copy(
-                update={
-                    "policies": (policies,),
-                    "polling_interval": INTERVAL,
-                    "http_host": "127.0.0.1",
-                    "http_port": 0,
-                }
-            )
-            say("starting the handler and the gateway in this process, the worker in one of its own")
-            async with _running(ours, world) as gateway, asyncio.TaskGroup() as tasks:
-                worker = WorkerProcess(_worker_arguments(ours), log=world.folder / "worker.log")
-                stage = Stage(ours, world, worker, gateway=gateway)
-                playing = [tasks.create_task(work()) for work in (worker.run, stage.play, stage.follow)]
-                yield stage
-                for task in playing:
-                    task.cancel()
+    async with (
+        guarded_folder("elasti-demo-") as folder,
+        embedded(settings, say=say) as ready,
+        _world(folder) as world,
+        _metrics(world) as address,
+    ):
+        policies = world.folder / "policies.yaml"
+        policies.write_text("---\n".join(policy_of(actor, prometheus=address) for actor in ACTORS), encoding="utf-8")
+        ours = ready.model_copy(
+            update={
+                "policies": (policies,),
+                "polling_interval": INTERVAL,
+                "http_host": "127.0.0.1",
+                "http_port": 0,
+            }
+        )
+        say("starting the handler and the gateway in this process, the worker in one of its own")
+        async with _running(ours, world) as gateway, asyncio.TaskGroup() as tasks:
+            worker = WorkerProcess(_worker_arguments(ours), log=world.folder / "worker.log")
+            stage = Stage(ours, world, worker, gateway=gateway)
+            playing = [tasks.create_task(work()) for work in (worker.run, stage.play, stage.follow)]
+            yield stage
+            for task in playing:
+                task.cancel()
 
 
 def _worker_arguments(settings: Settings) -> Sequence[str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from consumer.demo.show import short, short_clock
+from consumer.demo.show import many, short, short_clock
 from consumer.insight.journeys import Spread, Stage
 
 _STAGES = {
@@ -33,8 +33,8 @@ class Summary:
         saved = self.always_on - self.used
         share = saved / self.always_on if self.always_on else 0.0
         head = [
-            f"ran {short_clock(self.ran)}: {self.wakes} wakes, {self.sleeps} sleeps, {self.failures} failed commands, "
-            f"worker killed {self.deaths} times",
+            f"ran {short_clock(self.ran)}: {many(self.wakes, 'wake')}, {many(self.sleeps, 'sleep')}, "
+            f"{many(self.failures, 'failed command')}, {many(self.deaths, 'dead worker')}",
             f"pod-seconds saved: {saved.total_seconds():.0f} of {self.always_on.total_seconds():.0f} ({share:.0%})",
         ]
         if not self.spreads:
@@ -43,7 +43,7 @@ class Summary:
             f"  {_STAGES[stage]:<36} p50 {short(known.p50):>8}   p99 {short(known.p99):>8}"
             for stage, known in self.spreads.items()
         ]
-        return [*head, f"wake latency over {self.spreads[Stage.TOTAL].count} finished wakes:", *table]
+        return [*head, f"wake latency over {many(self.spreads[Stage.TOTAL].count, 'finished wake')}:", *table]
 
     def as_json(self) -> Mapping[str, object]:
         """Write it for machines: counts, and milliseconds."""

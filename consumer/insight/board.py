@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from consumer.core.service import ServiceKey
+from consumer.insight.brief import brief
 from consumer.insight.journeys import Journey, Journeys
 from schemas.scale_result import Phase, ScaleResult
 from schemas.service_status import ServiceStatus
@@ -22,13 +23,14 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What is shown of one service; `why` is the sentence of its last reason, `error` the last refusal."""
+    """What is shown of one service: the sentence of its last reason, that in a few words, and the last refusal."""
 
     key: ServiceKey
     replicas: int | None = None
     ready: int = 0
     code: str = ""
     why: str = ""
+    brief: str = ""
     since: datetime | None = None
     last_request_at: datetime | None = None
     journey: Journey | None = None
@@ -64,6 +66,7 @@ class Board:
             self._row(key),
             code=status.reason.code,
             why=status.reason.message,
+            brief=brief(status.reason),
             since=status.since,
             last_request_at=status.last_request_at,
         )
