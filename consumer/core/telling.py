@@ -265,3 +265,6 @@ _TELLERS: Final[Mapping[Code, Callable[[Case], Facts]]] = MappingProxyType(
         Code.IDLE: _idle,
     }
 )
+
+TOLD: Final = frozenset(_TELLERS)
+"""The codes of the rules; what other codes tell, a request or a release, is told where it is judged."""

@@ -97,6 +97,15 @@ def test_a_hand_made_zero_is_fought_while_busy_and_by_requests_but_not_while_idl
     assert hand.request(T0 + 6 * SECOND).command is not None
 
 
+def test_a_request_does_not_wait_for_the_retry_when_its_wake_was_undone() -> None:
+    hand = Hand(state=ASLEEP)
+    hand.request(T0)
+    hand.answer(Phase.ACCEPTED, 5, 1, T0 + SECOND)
+    hand.result(seen(6, 0, T0 + 2 * SECOND, "kubectl"))
+    assert hand.request(T0 + 3 * SECOND).command is not None
+    assert hand.request(T0 + 4 * SECOND).command is None
+
+
 def test_a_request_after_a_failure_that_is_not_owed_any_more_asks_again() -> None:
     """A wake that never got ready counts as paid; its failed last ask must not swallow the next request."""
     hand = Hand(state=ASLEEP)

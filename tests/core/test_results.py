@@ -55,6 +55,14 @@ def test_ready_replicas_of_an_older_generation_change_nothing() -> None:
     assert replace(hand.state, marks=()) == replace(before, marks=())
 
 
+def test_after_the_target_was_gone_an_old_word_on_ready_still_pays_nothing() -> None:
+    hand = woken()
+    hand.answer(Phase.ACCEPTED, 5, 1, T0 + SECOND)
+    hand.result(replace(seen(0, 0, T0 + 2 * SECOND), uid=""))
+    hand.result(result(Phase.READY, 4, 1, T0 + 3 * SECOND, ready=1))
+    assert hand.state.wake is not None
+
+
 def test_pods_that_still_end_at_zero_are_not_ready() -> None:
     hand = woken()
     hand.answer(Phase.ACCEPTED, 5, 1, T0 + SECOND)
