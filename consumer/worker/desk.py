@@ -60,6 +60,7 @@ class Desk:
         self._policies: dict[ServiceKey, PolicyEntry] = {}
         self._alarms = Alarms()
         self._shown: dict[ServiceKey, tuple[object, ...]] = {}
+        self._modes: dict[ServiceKey, Mode] = {}
         self._awake = 0
         self._budget = SleepBudget(
             tuple(s.ask.at for s in states.values() if s.ask is not None and s.ask.direction is Direction.ZERO)
@@ -155,6 +156,11 @@ class Desk:
         if outcome.command is not None and outcome.command.direction is Direction.ZERO:
             self._budget = self._budget.spend(now)
         self._conclude(Judged(Judgement.CYCLE, state, around, now, policy, answers=answers), outcome)
+        mode = around.mode if policy is None else strictest(around.mode, policy.mode)
+        if self._modes.setdefault(key, mode) is not mode:
+            # Somebody switched it: the status shows that also of a service to which nothing else happens.
+            self._modes[key] = mode
+            self.journal.touch(key)
 
     def ring(self, moment: Moment) -> None:
         """Ask again for every wake whose time has come, and forget the ones whose callers are gone."""
@@ -312,6 +318,7 @@ class Desk:
     def _forget(self, key: ServiceKey) -> None:
         self._alarms.set(key, None)
         self._logged.pop(key, None)
+        self._modes.pop(key, None)
         if self.states.pop(key, None) is not None:
             self.journal.touch(key)
 

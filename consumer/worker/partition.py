@@ -248,6 +248,8 @@ class Partition:
                 self._desk.journal.add(self._outputs.probe())
                 await self._commit()
             self._desk.reconcile(self._mine(), begun)
+            if self._desk.journal.urgent:
+                await self._commit()
             subjects, keys = self._desk.subjects(), self._desk.keys()
         answers = await self._sweep(subjects, begun.now)
         took = clock.read().now - begun.now

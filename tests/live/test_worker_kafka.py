@@ -171,8 +171,11 @@ async def test_two_workers_share_and_the_one_that_stays_goes_on_with_the_state(s
         "restored",
         "seek",
         "fetch",
-        "before a commit",
-        "after a commit",
+        "before a wake's commit",
+        "command sent",
+        "offsets sent",
+        "all acknowledged",
+        "after a wake's commit",
     ],
 )
 async def test_a_worker_killed_at_any_step_loses_no_wake_and_doubles_none(stage: Stage, step: str) -> None:

@@ -10,16 +10,47 @@ import signal
 import sys
 from datetime import timedelta
 
+from aiokafka import AIOKafkaProducer
+
 from consumer.adapters.clock import BrokerClock
 from consumer.adapters.kafka import KafkaConnection, KafkaMembership, KafkaPublisher, KafkaReader, KafkaWriters
+from consumer.adapters.kafka import writer as kafka_writer
 from consumer.core.service import ServiceKey
 from consumer.telemetry import Telemetry
 from consumer.worker.settings import WorkerPorts, WorkerSettings
 from consumer.worker.worker import Worker
+from schemas.topics import Topic
 from tests.worker.bed import Listed, Says, policy
 from tests.worker.mortal import Fate, mortal
 
 SESSION = timedelta(seconds=2)
+
+
+class Producer(AIOKafkaProducer):  # type: ignore[misc]  # aiokafka ships no types
+    """aiokafka's own producer, which tells the trap how far a transaction with a command came."""
+
+    trap: Fate
+    wakes = False
+
+    async def send(self, topic: str, *args: object, **more: object) -> object:
+        """Note that this transaction holds a command."""
+        future = await super().send(topic, *args, **more)
+        if topic.endswith(Topic.SCALE_COMMANDS):
+            self.wakes = True
+            self.trap.step("command sent")
+        return future
+
+    async def send_offsets_to_transaction(self, offsets: object, group_id: str) -> None:
+        """Tell of the offsets."""
+        await super().send_offsets_to_transaction(offsets, group_id)
+        if self.wakes:
+            self.trap.step("offsets sent")
+
+    async def commit_transaction(self) -> None:
+        """Tell of all records' acknowledgements, and of the end."""
+        if self.wakes:
+            self.trap.step("all acknowledged")
+        await super().commit_transaction()
 
 
 class Trap(Fate):
@@ -67,7 +98,10 @@ def ports_on(bootstrap: str, settings: WorkerSettings, services: list[str]) -> W
 async def main() -> None:
     bootstrap, prefix, step, number, *services = sys.argv[1:]
     settings = settings_of(prefix)
-    ports = mortal(ports_on(bootstrap, settings, services), Trap(step, int(number)))
+    trap = Trap(step, int(number))
+    Producer.trap = trap
+    kafka_writer.AIOKafkaProducer = Producer  # type: ignore[attr-defined]  # not exported, but looked up there
+    ports = mortal(ports_on(bootstrap, settings, services), trap)
     worker = Worker(ports, settings)
     asyncio.get_running_loop().add_signal_handler(
         signal.SIGTERM, lambda: asyncio.get_running_loop().create_task(worker.stop())

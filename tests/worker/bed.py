@@ -127,6 +127,24 @@ class Bed:
         self.policies = Listed(*policies)
         self.judges = Says()
         self.telemetry = Telemetry("default", "test")
+        self.obedient = False
+        self._answered: set[str] = set()
+        self._generation = 1
+
+    def obey(self) -> None:
+        """Answer every new command as a handler does whose pods start at once."""
+        for command in self.commands():
+            if command.id in self._answered:
+                continue
+            self._answered.add(command.id)
+            self._generation += 1
+            key = ServiceKey(command.namespace, command.service)
+            target = {**command.target.model_dump(), "uid": "t1", "generation": self._generation}
+            facts: dict[str, object] = {"command_id": command.id, "cause": "command", "target": target}
+            if command.direction == "zero":
+                self.result("accepted", key, replicas=0, ready_replicas=0, **facts)
+            else:
+                self.result("accepted", key, replicas=command.replicas, ready_replicas=command.replicas, **facts)
 
     def ports(self) -> WorkerPorts:
         subscription = self.settings.subscription()
@@ -224,6 +242,9 @@ class Bed:
             self.clock.advance(step)
             length -= step
             await self.settle()
+            if self.obedient:
+                self.obey()
+                await self.settle()
 
     async def flush(self) -> None:
         """Move the clock as far as it takes for what is decided to be written."""

@@ -22,6 +22,7 @@ from consumer.ports import (
     Writers,
 )
 from consumer.worker.settings import WorkerPorts
+from schemas.topics import Topic
 
 
 class KilledError(Exception):
@@ -102,9 +103,11 @@ class MortalWriter:
         return self._real.identity
 
     async def commit(self, transaction: Transaction) -> tuple[Placed, ...]:
-        self._fate.step("before a commit")
+        command = any(output.topic.endswith(Topic.SCALE_COMMANDS) for output in transaction.outputs)
+        what = "a wake's commit" if command else "a commit"
+        self._fate.step(f"before {what}")
         placed = await self._real.commit(transaction)
-        self._fate.step("after a commit")
+        self._fate.step(f"after {what}")
         return placed
 
     async def close(self) -> None:

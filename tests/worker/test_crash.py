@@ -92,7 +92,7 @@ async def test_a_successor_of_a_worker_killed_at_any_step_completes_its_work() -
     whole = Fate()
     await live(bed, whole)
     names = Counter(whole.steps)
-    assert {"fetch", "before a commit", "after a commit", "before publishing", "after publishing"} <= set(names)
+    assert {"fetch", "before a wake's commit", "after a wake's commit", "before publishing"} <= set(names)
     for last in range(1, len(whole.steps) + 1):
         bed, asked = prepared()
         await live(bed, Fate(last))
