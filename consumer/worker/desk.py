@@ -187,18 +187,23 @@ class Desk:
         outcome = retry(policy, state, around, moment.now)
         self._conclude(Judged(Judgement.RETRY, state, around, moment.now, policy), outcome)
 
-    def reconcile(self, entries: Mapping[ServiceKey, PolicyEntry], moment: Moment) -> None:
-        """Make the policies in force here these: new ones, other ones, and those that are gone."""
-        for key, entry in entries.items():
-            if self._policies.get(key) != entry:
-                self.policy(key, entry, moment)
-        gone = [key for key in self._policies if key not in entries]
+    def outdated(self, entries: Mapping[ServiceKey, PolicyEntry]) -> list[ServiceKey]:
+        """Return the services whose policy here is not the one in force: new ones, other ones, and gone ones."""
+        found = [key for key, entry in entries.items() if self._policies.get(key) != entry]
+        found += [key for key in self._policies if key not in entries]
         # After a restart the states tell whose policy went while nobody looked.
-        gone += [key for key, s in self.states.items() if s.policy_uid is not None and key not in self._policies]
-        for key in gone:
-            self.policy_gone(key, None, moment)
+        held = (key for key, state in self.states.items() if state.policy_uid is not None)
+        found += [key for key in held if key not in entries and key not in self._policies]
+        return found
 
-    def policy(self, key: ServiceKey, entry: PolicyEntry, moment: Moment) -> None:
+    def update(self, key: ServiceKey, entry: PolicyEntry | None, moment: Moment, last: Policy | None = None) -> None:
+        """Take what is in force for a service now; when nothing is, `last` is the content of what was."""
+        if entry is None:
+            self._policy_gone(key, last, moment)
+        else:
+            self._policy_seen(key, entry, moment)
+
+    def _policy_seen(self, key: ServiceKey, entry: PolicyEntry, moment: Moment) -> None:
         """Take a policy as the one in force; the target of an earlier one is given back first."""
         known = self._policies.get(key)
         self._policies[key] = entry
@@ -223,7 +228,7 @@ class Desk:
             return state
         return replace(state, window=Window(length, since=now))
 
-    def policy_gone(self, key: ServiceKey, last: Policy | None, moment: Moment) -> None:
+    def _policy_gone(self, key: ServiceKey, last: Policy | None, moment: Moment) -> None:
         """Give the target back and forget the service."""
         known = self._policies.pop(key, None)
         state = self.states.get(key)
