@@ -39,7 +39,12 @@ class Journal:
     @property
     def urgent(self) -> bool:
         """Whether a command waits, or so much that it should not grow any more."""
-        return bool(self._commands) or len(self._outputs) + len(self._touched) >= FULL
+        return bool(self._commands) or self.full
+
+    @property
+    def full(self) -> bool:
+        """Whether so much waits that it should not grow any more."""
+        return len(self._outputs) + len(self._touched) >= FULL
 
     @property
     def empty(self) -> bool:

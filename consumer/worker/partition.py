@@ -56,6 +56,7 @@ class Partition:
         self._changes: deque[PolicyEntry | PolicyGone] = deque()
         self._paused = False
         self._stopped = False
+        self._restored = False
         self._writer: Writer | None = None
         self._outputs = Outputs(shared.settings, place.partition, "")
         self._desk = Desk(shared, "", self._outputs, {})
@@ -85,8 +86,9 @@ class Partition:
             self._desk.journal.add(self._outputs.probe())
             await self._commit()
             moment = self._shared.ports.clock.read()
-        self._desk.reconcile(self._mine(), moment)
+        await self._reconcile(moment)
         await self._commit()
+        self._restored = True
         self._shared.ports.membership.resume(self._place.partition)
 
     async def _work(self) -> None:
@@ -126,9 +128,12 @@ class Partition:
 
     def health(self) -> PartitionHealth:
         """Return how it does."""
-        return PartitionHealth(
-            self._place.partition, self._writer is not None, len(self._desk.states), self._lag, self._moved_at
-        )
+        return PartitionHealth(self._place.partition, self._restored, len(self._desk.states), self._lag, self._moved_at)
+
+    @property
+    def waiting(self) -> int:
+        """How many fetched records are not applied yet."""
+        return len(self._inbox)
 
     @property
     def desk(self) -> Desk:
@@ -163,10 +168,7 @@ class Partition:
             change = self._changes.popleft()
             # What is in force now counts; the change only says where to look.
             entry = self._shared.ports.policies.entries().get(change.key)
-            if entry is not None:
-                self._desk.policy(change.key, entry, moment)
-            elif isinstance(change, PolicyGone):
-                self._desk.policy_gone(change.key, change.policy, moment)
+            self._desk.update(change.key, entry, moment, change.policy)
 
     async def _take_records(self, moment: Moment) -> None:
         by_topic: dict[str, list[Record]] = {}
@@ -247,9 +249,7 @@ class Partition:
             if not begun.sure:
                 self._desk.journal.add(self._outputs.probe())
                 await self._commit()
-            self._desk.reconcile(self._mine(), begun)
-            if self._desk.journal.urgent:
-                await self._commit()
+            await self._reconcile(begun)
             subjects, keys = self._desk.subjects(), self._desk.keys()
         answers = await self._sweep(subjects, begun.now)
         took = clock.read().now - begun.now
@@ -301,9 +301,16 @@ class Partition:
             return False
         return not any(record.offset < ends[record.topic] for record in self._inbox)
 
-    def _mine(self) -> dict[ServiceKey, PolicyEntry]:
+    async def _reconcile(self, moment: Moment) -> None:
+        """Make the policies in force here those of the installation, in transactions of bounded size."""
         entries = self._shared.ports.policies.entries()
-        return {key: entry for key, entry in entries.items() if self._place.holds(key.namespace, key.name)}
+        mine = {key: entry for key, entry in entries.items() if self._place.holds(key.namespace, key.name)}
+        for key in self._desk.outdated(mine):
+            self._desk.update(key, mine.get(key), moment)
+            if self._desk.journal.full:
+                await self._commit()
+        if self._desk.journal.urgent:
+            await self._commit()
 
     async def _commit(self) -> None:
         """Write everything that was decided since the last time; raises LogError when that is not certain."""

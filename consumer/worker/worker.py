@@ -73,6 +73,10 @@ class Worker:
         """Return what is known of every service that it owns."""
         return {key: state for p in self._session.partitions.values() for key, state in p.desk.states.items()}
 
+    def waiting(self) -> int:
+        """Return how many fetched records are not applied yet."""
+        return sum(partition.waiting for partition in self._session.partitions.values())
+
     async def _sessions(self) -> None:
         """One membership after the other: a partition that was dropped is only taken up by a new one."""
         failures, started = 0, False

@@ -1,0 +1,433 @@
+"""Who owns a partition: handed over with its state, fenced, dropped and taken up again, or given up."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from consumer.adapters.memory import MemoryMembership, MemoryReader, MemoryWriters
+from consumer.core.service import ServiceKey
+from consumer.ports import (
+    LogError,
+    LogReader,
+    LogSetupError,
+    Output,
+    Placed,
+    PolicyEntry,
+    Publisher,
+    Record,
+    Subscription,
+    Transaction,
+    Writer,
+    Writers,
+)
+from consumer.worker.gate import GateFailedError
+from consumer.worker.settings import WorkerPorts, WorkerSettings
+from consumer.worker.worker import Worker
+from schemas.topics import Topic
+from tests.contracts.log import Owner
+from tests.worker.bed import WEB, Bed, policy
+
+CART = ServiceKey("shop", "cart")
+
+
+class Flaw:
+    """A log that fails as often as it is told to."""
+
+    def __init__(self, times: int = 0) -> None:
+        self.times = times
+
+    def check(self) -> None:
+        if self.times:
+            self.times -= 1
+            raise LogError("the broker is away")
+
+
+class FlawedWriters:
+    """Writers whose openings, or whose commits, fail."""
+
+    def __init__(self, real: Writers, opening: Flaw, commits: Flaw) -> None:
+        self._real, self._opening, self._commits = real, opening, commits
+
+    async def open(self, partition: int) -> Writer:
+        self._opening.check()
+        return _FlawedWriter(await self._real.open(partition), self._commits)
+
+
+class _FlawedWriter:
+    def __init__(self, real: Writer, commits: Flaw) -> None:
+        self._real, self._commits = real, commits
+
+    @property
+    def identity(self) -> str:
+        return self._real.identity
+
+    async def commit(self, transaction: Transaction) -> tuple[Placed, ...]:
+        self._commits.check()
+        return await self._real.commit(transaction)
+
+    async def close(self) -> None:
+        await self._real.close()
+
+
+class FlawedPublisher:
+    """A publisher that fails."""
+
+    def __init__(self, real: Publisher, flaw: Flaw) -> None:
+        self._real, self._flaw = real, flaw
+
+    async def publish(self, output: Output) -> Placed:
+        self._flaw.check()
+        return await self._real.publish(output)
+
+
+class FlawedReader:
+    """A reader that fails."""
+
+    def __init__(self, real: LogReader, flaw: Flaw) -> None:
+        self._real, self._flaw = real, flaw
+
+    async def read_to_end(self, topic: str, partition: int) -> AsyncIterator[Sequence[Record]]:
+        self._flaw.check()
+        async for records in self._real.read_to_end(topic, partition):
+            yield records
+
+    async def follow(self, topic: str, partition: int, offset: int | None = None) -> AsyncIterator[Sequence[Record]]:
+        self._flaw.check()
+        async for records in self._real.follow(topic, partition, offset):
+            yield records
+
+
+class FlawedMembership(MemoryMembership):
+    """A membership whose fetches, or questions about ends and positions, fail."""
+
+    fetches = Flaw()
+    questions = Flaw()
+    answers = Flaw()
+
+    async def fetch(self, limit: int, wait: timedelta) -> Sequence[Record]:
+        self.fetches.check()
+        return await super().fetch(limit, wait)
+
+    async def ends(self, partition: int) -> Mapping[str, int]:
+        self.questions.check()
+        return await super().ends(partition)
+
+    async def positions(self, partition: int) -> Mapping[str, int]:
+        self.answers.check()
+        return await super().positions(partition)
+
+
+def flawed(bed: Bed, *, opening: Flaw | None = None, commits: Flaw | None = None) -> WorkerPorts:
+    ports = bed.ports()
+    return replace(ports, writers=FlawedWriters(ports.writers, opening or Flaw(), commits or Flaw()))
+
+
+async def test_a_partition_is_handed_over_with_its_state() -> None:
+    bed = Bed(policy(), policy(CART), partitions=2)
+    async with bed.running() as first:
+        for key in (WEB, CART):
+            bed.result("observed", key, replicas=0, ready_replicas=0)
+            bed.request(key)
+        await bed.until(lambda: len(bed.commands()) == 2)
+        before = first.states()
+        async with bed.running() as second:
+            await bed.until(lambda: first.health().ready and len(first.states()) == 1)
+            assert {**first.states(), **second.states()} == before
+            for key in (WEB, CART):
+                bed.request(key)
+            await bed.flush()
+            assert len(bed.commands()) == 2
+        await bed.until(lambda: first.health().ready and len(first.states()) == 2)
+
+
+async def test_what_was_decided_before_a_handover_is_written_first() -> None:
+    bed = Bed(policy())
+    async with bed.running():
+        bed.result("observed", replicas=0, ready_replicas=0)
+        await bed.settle()
+        assert bed.committed(Topic.SCALE_RESULTS) == 0
+    assert bed.committed(Topic.SCALE_RESULTS) == 1
+    assert bed.records(Topic.STATE)
+
+
+async def test_a_zombie_that_wakes_up_finds_itself_fenced_and_joins_anew() -> None:
+    bed = Bed(policy())
+    ports = bed.ports()
+    assert isinstance(ports.membership, MemoryMembership)
+    async with bed.running(ports) as zombie:
+        bed.result("observed", replicas=0, ready_replicas=0)
+        await bed.flush()
+        await ports.membership.expire()
+        async with bed.running():
+            # Both read it; only the heir can say anything about it.
+            bed.request()
+            await bed.flush()
+            assert len(bed.commands()) == 1
+            await bed.pass_time(timedelta(seconds=2))
+            assert zombie.health().joined
+        await bed.until(lambda: zombie.health().ready and bool(zombie.states()))
+        bed.request()
+        await bed.flush()
+        assert len(bed.commands()) == 1
+
+
+async def test_a_commit_of_unknown_outcome_drops_the_partition_and_the_next_membership_goes_on() -> None:
+    bed = Bed(policy())
+    commits = Flaw()
+    async with bed.running(flawed(bed, commits=commits)) as worker:
+        bed.result("observed", replicas=0, ready_replicas=0)
+        await bed.flush()
+        commits.times = 1
+        bed.request()
+        await bed.settle()
+        assert bed.commands() == []
+        await bed.pass_time(timedelta(seconds=2))
+        assert worker.health().ready
+        assert len(bed.commands()) == 1
+        assert bed.committed(Topic.REQUEST_COUNTS) == 1
+
+
+async def test_a_forward_that_fails_moves_no_offset_and_is_repeated() -> None:
+    bed = Bed(policy(CART), partitions=2)
+    flaw = Flaw(1)
+    ports = bed.ports()
+    async with bed.running(replace(ports, publisher=FlawedPublisher(ports.publisher, flaw))):
+        bed.raw(Topic.REQUEST_COUNTS, b'{"svc": "cart", "namespace": "shop"}', bed.home(WEB))
+        await bed.settle()
+        assert bed.committed(Topic.REQUEST_COUNTS, bed.home(WEB)) == 0
+        await bed.pass_time(timedelta(seconds=4))
+        assert bed.committed(Topic.REQUEST_COUNTS, bed.home(WEB)) == 1
+        assert len(bed.commands()) == 1
+
+
+async def test_a_failed_last_transaction_does_not_stop_the_leaving() -> None:
+    bed = Bed(policy())
+    commits = Flaw()
+    async with bed.running(flawed(bed, commits=commits)):
+        bed.result("observed")
+        await bed.settle()
+        commits.times = 1
+    assert bed.log.groups_with_members() == []
+    assert bed.committed(Topic.SCALE_RESULTS) == 0
+
+
+async def test_a_gate_that_fails_is_tried_again() -> None:
+    bed = Bed(policy())
+    worker = Worker(flawed(bed, opening=Flaw(3)), bed.settings)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(worker.run())
+        await bed.pass_time(timedelta(seconds=3), timedelta(milliseconds=250))
+        assert worker.health().ready
+        await worker.stop()
+
+
+async def test_a_gate_that_never_opens_ends_the_worker() -> None:
+    bed = Bed(policy(), settings=WorkerSettings(gate_attempts=3))
+    worker = Worker(flawed(bed, opening=Flaw(99)), bed.settings)
+    running = asyncio.get_running_loop().create_task(worker.run())
+    await bed.pass_time(timedelta(seconds=3), timedelta(milliseconds=250))
+    with pytest.raises(GateFailedError, match="3 attempts: the broker is away"):
+        await running
+    assert bed.log.groups_with_members() == []
+
+
+async def test_nothing_is_read_before_the_policies_are_listed_and_the_switches_known() -> None:
+    bed = Bed(policy())
+    bed.policies.ready.clear()
+    bed.request()
+    worker = Worker(bed.ports(), bed.settings)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(worker.run())
+        await bed.pass_time(timedelta(seconds=5))
+        assert not worker.health().ready
+        assert bed.commands() == []
+        bed.policies.ready.set()
+        await bed.until(lambda: bool(bed.commands()))
+        await worker.stop()
+
+
+async def test_a_gate_is_left_when_its_partition_is_lost() -> None:
+    bed = Bed(policy(), partitions=2)
+    bed.policies.ready.clear()
+    first, second = Worker(bed.ports(), bed.settings), Worker(bed.ports(), bed.settings)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(first.run())
+        await bed.settle()
+        tasks.create_task(second.run())
+        await bed.settle()
+        bed.policies.ready.set()
+        await bed.until(lambda: first.health().ready and second.health().ready)
+        assert [len(worker.health().partitions) for worker in (first, second)] == [1, 1]
+        await first.stop()
+        await second.stop()
+
+
+async def test_a_state_that_can_not_be_read_ends_the_worker_and_says_what_to_do() -> None:
+    bed = Bed(policy())
+    bed.raw(Topic.STATE, b'{"v": 99}', key=b"shop/web")
+    with pytest.raises(LogSetupError, match="write a tombstone for the key"):
+        await Worker(bed.ports(), bed.settings).run()
+
+
+async def test_tombstones_are_forgotten_at_the_restore() -> None:
+    bed = Bed(policy())
+    async with bed.running():
+        bed.result("observed")
+        await bed.flush()
+    bed.raw(Topic.STATE, None, key=b"shop/web")
+    bed.raw(Topic.STATE, None, key=b"shop/nobody")
+    async with bed.running() as worker:
+        assert worker.states()[WEB].target is None
+
+
+async def test_a_rival_group_is_refused() -> None:
+    bed = Bed()
+    own = bed.settings.subscription()
+    assert own.rivals is not None
+    rival = MemoryMembership(bed.log, Subscription(f"{own.rivals}older", own.inputs))
+    await rival.start(Owner())
+    with pytest.raises(LogSetupError, match="stop all of them first"):
+        await Worker(bed.ports(), bed.settings).run()
+    await rival.stop()
+
+
+async def test_a_log_that_is_away_at_the_start_ends_the_worker() -> None:
+    bed = Bed()
+    ports = bed.ports()
+
+    class Away(MemoryMembership):
+        async def start(self, ownership: object) -> None:
+            raise LogError(f"no broker for {type(ownership).__name__}")
+
+    with pytest.raises(LogError, match="no broker"):
+        await Worker(replace(ports, membership=Away(bed.log, bed.settings.subscription())), bed.settings).run()
+
+
+async def test_a_fetch_that_fails_is_followed_by_a_new_membership() -> None:
+    bed = Bed(policy())
+    membership = FlawedMembership(bed.log, bed.settings.subscription())
+    membership.fetches = Flaw()
+    async with bed.running(replace(bed.ports(), membership=membership)) as worker:
+        membership.fetches.times = 2
+        bed.request()
+        await bed.pass_time(timedelta(seconds=5))
+        assert worker.health().ready
+        assert len(bed.commands()) == 1
+
+
+async def test_a_worker_that_is_joining_anew_can_be_stopped() -> None:
+    bed = Bed(policy())
+    membership = FlawedMembership(bed.log, bed.settings.subscription())
+    membership.fetches = Flaw()
+    async with bed.running(replace(bed.ports(), membership=membership)):
+        membership.fetches.times = 99
+        bed.request()
+        await bed.pass_time(timedelta(seconds=1))
+
+
+async def test_ends_that_nobody_can_tell_keep_services_awake() -> None:
+    bed = Bed(policy(cooldown=timedelta(minutes=1)))
+    membership = FlawedMembership(bed.log, bed.settings.subscription())
+    membership.questions, membership.answers = Flaw(), Flaw()
+    async with bed.running(replace(bed.ports(), membership=membership)):
+        bed.result("observed")
+        await bed.settle()
+        membership.questions.times = 99
+        await bed.pass_time(timedelta(minutes=2), timedelta(seconds=15))
+        assert bed.codes()[-1] == "behind"
+        assert bed.commands() == []
+
+
+async def test_positions_that_nobody_can_tell_keep_services_awake() -> None:
+    bed = Bed(policy(cooldown=timedelta(minutes=1)))
+    membership = FlawedMembership(bed.log, bed.settings.subscription())
+    membership.answers = Flaw()
+    async with bed.running(replace(bed.ports(), membership=membership)):
+        bed.result("observed")
+        await bed.settle()
+        bed.judges.free.clear()
+        await bed.pass_time(timedelta(seconds=60), timedelta(seconds=30))
+        membership.answers.times = 1
+        bed.judges.free.set()
+        await bed.flush()
+        assert bed.codes()[-1] != "idle"
+        assert bed.commands() == []
+
+
+async def test_switches_that_can_not_be_followed_are_followed_again() -> None:
+    bed = Bed(policy())
+    flaw = Flaw(3)
+    ports = bed.ports()
+    worker = Worker(replace(ports, reader=FlawedReader(MemoryReader(bed.log), flaw)), bed.settings)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(worker.run())
+        await bed.pass_time(timedelta(seconds=6), timedelta(milliseconds=250))
+        assert worker.health().ready
+        await worker.stop()
+
+
+async def test_a_bug_is_not_hidden() -> None:
+    bed = Bed(policy())
+    ports = bed.ports()
+
+    class Broken(MemoryWriters):
+        async def open(self, partition: int) -> Writer:  # type: ignore[override]
+            raise ZeroDivisionError(f"at {partition}")
+
+    with pytest.raises(ZeroDivisionError):
+        await Worker(replace(ports, writers=Broken(bed.log, "g")), bed.settings).run()
+
+
+async def test_a_change_of_a_policy_reaches_only_its_owner() -> None:
+    bed = Bed(partitions=2)
+    async with bed.running() as first, bed.running() as second:
+        await bed.until(lambda: first.health().ready and len(first.health().partitions) == 1)
+        for key in (WEB, CART):
+            bed.policies.put(PolicyEntry(key, policy(key)))
+        await bed.settle()
+        assert sorted(map(len, (first.states(), second.states()))) == [1, 1]
+
+
+async def test_a_backlog_is_read_in_bounded_memory() -> None:
+    settings = WorkerSettings(fetch_limit=10, backlog=20)
+    bed = Bed(policy(), settings=settings)
+    for _ in range(500):
+        bed.request(count=0)
+    asked = bed.request()
+    most = 0
+    async with bed.running() as worker:
+        for _ in range(2_000):
+            await asyncio.sleep(0)
+            most = max(most, worker.waiting())
+        await bed.flush()
+        assert bed.committed(Topic.REQUEST_COUNTS) == asked.offset + 1
+        assert len(bed.commands()) == 1
+        assert 0 < most <= settings.backlog + settings.fetch_limit
+
+
+async def test_a_large_journal_is_written_in_parts() -> None:
+    keys = [ServiceKey("shop", f"s{number}") for number in range(900)]
+    bed = Bed(*(policy(key) for key in keys))
+    async with bed.running() as worker:
+        assert len(worker.states()) == 900
+        assert len(bed.records(Topic.STATE)) == 900
+
+
+async def test_health_tells_what_is_restored_how_far_it_is_and_when_it_last_moved() -> None:
+    bed = Bed(policy(), partitions=2)
+    async with bed.running() as worker:
+        for _ in range(3):
+            bed.request(count=0)
+        await bed.pass_time(timedelta(seconds=31))
+        health = worker.health()
+        assert [partition.partition for partition in health.partitions] == [0, 1]
+        assert all(partition.moved_at >= bed.clock.now - timedelta(seconds=2) for partition in health.partitions)
+        assert sum(partition.services for partition in health.partitions) == 1
+        assert all(lag == 0 for partition in health.partitions for lag in partition.lag.values())
+        text = bed.telemetry.render()[0].decode()
+        assert "elasti_consumer_lag" in text
+    assert not worker.health().joined
+    assert "elasti_consumer_lag{" not in bed.telemetry.render()[0].decode()
