@@ -40,13 +40,13 @@ class MemoryTargets:
         """Read the target."""
         self.calls.append((key, None))
         await self._received()
-        return self._present(key)
+        return self.present(key)
 
     async def scale(self, key: TargetKey, change: Change) -> TargetView:
         """Apply a conditional change."""
         self.calls.append((key, change))
         await self._received()
-        view = self._present(key)
+        view = self.present(key)
         if view.replicas != change.expected or change.resource_version not in (None, view.resource_version):
             message = f"{key} has {view.replicas} replicas at version {view.resource_version}; read it and judge anew"
             raise TargetMovedError(message)
@@ -141,7 +141,8 @@ class MemoryTargets:
         if self._failures and (failure := self._failures.popleft()) is not None:
             raise failure
 
-    def _present(self, key: TargetKey) -> TargetView:
+    def present(self, key: TargetKey) -> TargetView:
+        """What there is now, without a call; raises TargetGoneError."""
         view = self._views.get(key)
         if view is None:
             raise TargetGoneError(f"there is no {key}; create it, or correct the policy that names it")

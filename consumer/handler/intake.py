@@ -98,8 +98,10 @@ class Intake:
         left = {partition: ledger for partition in partitions if (ledger := self._ledgers.pop(partition, None))}
         await self._crew.drain(partitions)
         try:
-            await self._commit(left)
-        except LogError as error:
+            # A log that is away must not keep a process from ending in time.
+            async with asyncio.timeout(self._shop.settings.parting.total_seconds()):
+                await self._commit(left)
+        except (LogError, TimeoutError) as error:
             _log.warning("not committed", topic=self._topic, partitions=sorted(partitions), error=str(error))
         self._answered.set()
 

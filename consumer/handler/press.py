@@ -32,11 +32,14 @@ class Press:
     async def print(self, output: Output) -> None:
         """Return when the log has it."""
         for attempt in count(1):
+            sent = self._clock.read()
             try:
-                await self._publisher.publish(output)
+                placed = await self._publisher.publish(output)
             except LogError as error:
                 self._telemetry.unpublished()
                 _log.warning("not published", topic=output.topic, attempt=attempt, error=str(error))
             else:
+                # In a process of handlers alone nothing else tells the broker's time.
+                self._clock.learn(placed.at, sent, self._clock.read())
                 return
             await self._clock.sleep(self._backoff.delay(attempt, self._chance()))

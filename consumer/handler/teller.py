@@ -4,14 +4,15 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from datetime import timedelta
 
-from consumer.core.service import Phase, ServiceKey
+from consumer.core.service import OWN_MANAGER, Phase, ServiceKey
 from consumer.handler.news import Told, accepted, after, buried, news
 from consumer.handler.press import Press
 from consumer.handler.results import Address, Result
 from consumer.handler.scene import Scene
 from consumer.handler.wiring import HandlerTelemetry
-from consumer.ports import Clock
+from consumer.ports import Clock, TargetView
 from schemas.scale_result import ResultCause
 
 Spawn = Callable[[Coroutine[None, None, None]], asyncio.Task[None]]
@@ -86,13 +87,18 @@ class Teller:
         result, done = self._queue[0]
         await self._tools.press.print(self._tools.address.output(result))
         self._queue.popleft()
-        if result.phase is Phase.ACCEPTED and result.view is not None:
+        if result.view is not None and (result.phase is Phase.ACCEPTED or self._reports_ours(result.view)):
             self.told = accepted(self.told, result.view, result.trace, result.at)
         if result.command is not None:
-            now = self._tools.clock.read().now
-            self._tools.telemetry.answered(result.command.direction, result.phase, now - result.command.triggered_at)
+            # Two clocks that agree within a millisecond may still tell the answer before its cause.
+            took = max(self._tools.clock.read().now - result.command.triggered_at, timedelta())
+            self._tools.telemetry.answered(result.command.direction, result.phase, took)
         if done is not None:
             done()
+
+    def _reports_ours(self, view: TargetView) -> bool:
+        """Whether it tells of a change of ours whose own answer was lost; somebody else's is observed besides."""
+        return view.manager == OWN_MANAGER and self.told is not None and self.told.replicas != view.replicas
 
     def _next(self) -> Result | None:
         """The next thing that the log does not know of the target."""

@@ -54,8 +54,8 @@ class HandlerSettings:
     """How the handler works.
 
     `attempts` are the calls that one command gets before it is answered `failed`; `deadline` is for one call,
-    `drain` for all that is in flight when a partition goes. `pending` bounds the commands that were read and not
-    answered, `remembered` the services whose newest command is kept.
+    `drain` for all that is in flight when a partition goes, `parting` for the last commit after that. `pending`
+    bounds the commands that were read and not answered, `remembered` the services whose newest command is kept.
     """
 
     group: str = "elasti-handler"
@@ -67,7 +67,8 @@ class HandlerSettings:
     deadline: timedelta = timedelta(seconds=5)
     calls: Backoff = _BACKOFF
     log: Backoff = _BACKOFF
-    drain: timedelta = timedelta(seconds=8)
+    drain: timedelta = timedelta(seconds=6)
+    parting: timedelta = timedelta(seconds=2)
     pending: int = 10_000
     remembered: int = 100_000
     batch: int = 500

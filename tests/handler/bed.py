@@ -121,6 +121,7 @@ class ShakyMembership:
     """A member whose log can be away; each failure that is planned is raised once."""
 
     def __init__(self, inner: MemoryMembership) -> None:
+        self.stalled = False
         self.failing: dict[str, list[LogError]] = {"start": [], "fetch": [], "commit": [], "stop": []}
         self._inner = inner
 
@@ -153,6 +154,8 @@ class ShakyMembership:
 
     async def commit(self, offsets: Mapping[tuple[str, int], int]) -> None:
         self._perhaps("commit")
+        if self.stalled:
+            await asyncio.Event().wait()
         await self._inner.commit(offsets)
 
     async def stop(self) -> None:

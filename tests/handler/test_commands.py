@@ -76,6 +76,14 @@ async def test_results_are_cloud_events_under_the_service_s_key(bed: Bed) -> Non
     assert headers["content-type"] == b"application/json"
 
 
+async def test_the_clock_learns_from_the_append_times_of_results(bed: Bed) -> None:
+    bed.targets.create(TARGET, replicas=0)
+    async with bed.running():
+        bed.command(up(1))
+        await settled()
+    assert len(bed.clock.learned) == len(bed.results())
+
+
 async def test_an_up_leaves_a_target_that_has_enough_as_it_is(bed: Bed) -> None:
     bed.targets.create(TARGET, replicas=3)
     async with bed.running():
@@ -291,6 +299,19 @@ async def test_a_call_that_landed_although_it_failed_is_found_out_by_reading_fir
     assert "unchanged" in bed.phases()
     assert bed.phases().count("superseded") == 0
     assert [change for _, change in bed.targets.calls if change] == [Change(1, 0, awake.resource_version)]
+
+
+async def test_after_a_failed_call_a_watch_that_lags_is_not_believed(bed: Bed) -> None:
+    bed.targets.create(TARGET, replicas=0)
+    async with bed.running():
+        await settled()
+        bed.targets.hold_watch()
+        bed.targets.fail_after(TargetBusyError("reset by peer"))
+        bed.command(up(1))
+        await bed.later(SECOND)
+        assert bed.targets.calls == [(TARGET, Change(0, 1)), (TARGET, None)]
+        assert bed.phases() == ["observed", "unchanged"]
+        bed.targets.release_watch()
 
 
 async def test_a_call_without_an_answer_is_cut_off_and_tried_again(bed: Bed) -> None:

@@ -8,7 +8,7 @@ from consumer.adapters.memory import MemoryMembership
 from consumer.handler.scale_handler import ScaleHandler
 from consumer.ports import LogError
 from tests.handler.bed import Bed, ShakyMembership, settled
-from tests.handler.samples import SECOND, TARGET, WEB, up
+from tests.handler.samples import MS, SECOND, TARGET, WEB, up
 
 AWAY = LogError("no broker answers; is Kafka up?")
 
@@ -87,6 +87,18 @@ async def test_a_commit_that_fails_while_leaving_leaves_its_command_to_the_next_
         await settled()
     assert bed.results()[-1].command_id == up(1).id
     assert bed.committed() == 1
+
+
+async def test_a_commit_without_an_answer_does_not_keep_the_handler_from_leaving(
+    bed: Bed, member: ShakyMembership
+) -> None:
+    handler = ScaleHandler(replace(bed.ports(), membership=member), replace(bed.settings, parting=20 * MS))
+    member.stalled = True
+    async with bed.running(handler):
+        bed.command(up(1))
+        await settled()
+    assert bed.committed() == 0
+    assert not handler.health().running
 
 
 async def test_health_tells_when_fetching_last_went_round(bed: Bed, handler: ScaleHandler) -> None:
