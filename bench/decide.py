@@ -18,8 +18,8 @@ from consumer.core.decide import decide, respond
 from consumer.core.inputs import CycleCause, RecordCause, RequestSeen, Surroundings
 from consumer.core.observe import observe, observe_requests
 from consumer.core.policy import Policy, Trigger
-from consumer.core.service import ServiceKey, TargetRef
-from consumer.core.state import ServiceState, TargetFacts
+from consumer.core.service import Direction, Phase, ServiceKey, TargetRef
+from consumer.core.state import Ask, ServiceState, TargetFacts
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -38,6 +38,7 @@ TRAFFIC = replace(AWAKE, last_request_at=NOW - timedelta(minutes=1))
 AROUND = Surroundings(CycleCause("producer-1/0", 1))
 QUIET = Evidence(0.1, 0.5)
 IDLE = Answers((TriggerAnswers("prometheus#0", Yes(QUIET, NOW), Yes(QUIET, NOW), No(QUIET, NOW)),))
+BUSY = Answers((TriggerAnswers("prometheus#0", Yes(QUIET, NOW), No(QUIET, NOW), Yes(QUIET, NOW)),))
 REQUEST = RequestSeen(1, NOW, RecordCause("elasti.request-counts", 3, 1042))
 RUN = tuple(RequestSeen(1, NOW, RecordCause("elasti.request-counts", 3, offset)) for offset in range(100))
 
@@ -64,10 +65,17 @@ def median_us(call: Callable[[], object]) -> float:
 def main() -> None:
     """Print one line for each case."""
     asleep, traffic, idle = settled(ASLEEP), settled(TRAFFIC), settled(AWAKE)
+    warm = settled(replace(AWAKE, ready_at=NOW - timedelta(minutes=1)))
+    blind = decide(POLICY, AWAKE, None, AROUND, NOW).state
+    asked = Ask("c", 1, Direction.UP, 1, NOW - DAY, answer=Phase.UNCHANGED, answered_at=NOW - DAY, generation=3)
+    busy = decide(POLICY, replace(AWAKE, ask=asked), BUSY, AROUND, NOW).state
     woken = respond(POLICY, observe(asleep, REQUEST, NOW), REQUEST, AROUND, NOW).state
     cases: tuple[tuple[str, Callable[[], object]], ...] = (
         ("decide: asleep, as before", lambda: decide(POLICY, asleep, IDLE, AROUND, NOW)),
         ("decide: recent traffic, as before", lambda: decide(POLICY, traffic, IDLE, AROUND, NOW)),
+        ("decide: busy, up asked before", lambda: decide(POLICY, busy, BUSY, AROUND, NOW)),
+        ("decide: cooling down, as before", lambda: decide(POLICY, warm, IDLE, AROUND, NOW)),
+        ("decide: blind, as before", lambda: decide(POLICY, blind, None, AROUND, NOW)),
         ("decide: idle, zero already asked", lambda: decide(POLICY, idle, IDLE, AROUND, NOW)),
         ("decide: idle, zero decided and sent", lambda: decide(POLICY, AWAKE, IDLE, AROUND, NOW)),
         ("respond: up is asked already", lambda: respond(POLICY, woken, REQUEST, AROUND, NOW)),

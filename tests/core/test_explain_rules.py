@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from consumer.core.answers import Answers
+from consumer.core.answers import Answers, Evidence, No
 from consumer.core.case import case_of
 from consumer.core.explain import RuleView, explain_rules
 from consumer.core.outcome import Action
@@ -106,3 +106,14 @@ def test_a_pause_a_contest_a_debt_and_a_guard_tell_their_story() -> None:
 def test_an_older_policy_is_named() -> None:
     case = case_of(POLICY, AWAKE, said(idle(T0)), replace(AROUND, conflict=ServiceKey("shop", "old")), T0)
     assert next(view for view in explain_rules(case) if view.code is Code.CONFLICT).reason.fact("older") == "shop/old"
+
+
+def test_a_measurement_that_is_no_number_in_json_is_told_as_text() -> None:
+    endless = Evidence(float("inf"), 0.5, "rate of requests")
+    answers = said(replace(idle(T0), from_zero=No(endless, T0)))
+    assert views(answers=answers)[Code.BUSY].reason.facts == (
+        ("trigger", "prometheus#0"),
+        ("value", "inf"),
+        ("threshold", 0.5),
+        ("text", "rate of requests"),
+    )
