@@ -1,7 +1,7 @@
 """Kafka as the settings describe it: connections, topics, readers and publishers for the command line and the roles."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 
 from consumer.adapters.kafka import KafkaConnection, KafkaPublisher, KafkaReader, create_topics, verify_topics
 from consumer.adapters.kafka.topics import same_partitions
@@ -64,7 +64,9 @@ async def publisher(settings: Settings) -> AsyncIterator[Publisher]:
         await open_publisher.close()
 
 
-async def follow(settings: Settings, *topics: Topic, from_beginning: bool = False) -> AsyncIterator[Sequence[Record]]:
+async def follow(
+    settings: Settings, *topics: Topic, from_beginning: bool = False
+) -> AsyncGenerator[Sequence[Record], None]:
     """Yield the records of every partition of these topics, for ever; raises LogError."""
     names = [topic.under(settings.topic_prefix) for topic in topics]
     # A topic that does not exist would be followed in silence.
@@ -72,7 +74,8 @@ async def follow(settings: Settings, *topics: Topic, from_beginning: bool = Fals
         alike = [spec.topic for spec in TOPICS if spec.topic in topics and spec.keyed is keyed]
         if alike:
             await same_partitions(connection_of(settings, "cli"), [t.under(settings.topic_prefix) for t in alike])
-    async for records in KafkaReader(connection_of(settings, "cli")).follow_topics(
-        names, from_beginning=from_beginning
-    ):
-        yield records
+    following = KafkaReader(connection_of(settings, "cli")).follow_topics(names, from_beginning=from_beginning)
+    # Closed here: a consumer that the garbage collector has to find holds its connections until then.
+    async with aclosing(following):
+        async for records in following:
+            yield records

@@ -1,10 +1,12 @@
 """The command line: parses words, calls the application, prints answers; each command is loaded when it is used.
 
 Exit codes, the same for every command: 0 done; 1 the answer is no (an invalid policy, a topic that differs, an
-unknown service); 2 wrong words or settings; 3 something needed is away or failed; 130 interrupted.
+unknown service); 2 wrong words or settings; 3 something needed is away or failed; 130 interrupted;
+141 nobody reads the output any more.
 """
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -63,4 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except click.Abort:
         click.echo("interrupted", err=True)
         sys.exit(130)
+    except BrokenPipeError:
+        # As in `elasti tail results | head`: the rest of the output has nowhere to go, also at the end of the process.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     sys.exit(code if isinstance(code, int) else 0)

@@ -123,7 +123,7 @@ def _print_rules(told: Explanation) -> None:
     measured = f" (answers of {stamp(told.measured_at)})" if told.measured_at else " (nothing was measured yet)"
     click.echo(f"\nThe rules, in order{measured}")
     for view in told.rules:
-        text = f"  {_mark(view)} {view.code:<18} {sentence(view.reason) if view.holds else _present(view)}"
+        text = f"  {_mark(view)} {view.code:<18} {_said(view)}"
         click.secho(text.rstrip(), bold=view.decides, dim=not view.holds)
     click.echo(f"  {_blocking(told)}")
 
@@ -133,6 +133,12 @@ def _blocking(told: Explanation) -> str:
     if Code.ASLEEP in blockers:
         return "Nothing is left to be put to sleep: it is asleep"
     return f"Blocks sleeping: {', '.join(blockers) or 'nothing, it sleeps at the next cycle'}"
+
+
+def _said(view: RuleView) -> str:
+    # A trigger that could not be asked has no value for the sentence of the rule.
+    unasked = view.code is Code.NOT_IDLE and view.reason.fact("cause") is not None
+    return sentence(view.reason) if view.holds and not unasked else _present(view)
 
 
 def _present(view: RuleView) -> str:

@@ -1,6 +1,7 @@
 """`elasti tail`: follow what was decided, asked and done, one line a record."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
 
 import click
 import orjson
@@ -41,7 +42,7 @@ def _result(value: bytes | None) -> str | Undecodable:
     by = f" by {read.manager}" if read.manager else ""
     error = f": {read.error.message}" if read.error else ""
     return (
-        f"{read.namespace}/{read.service} {read.phase} {read.replicas} replicas, {read.ready_replicas} ready{by}{error}"
+        f"{read.namespace}/{read.service} {read.phase} {read.ready_replicas} ready of {read.replicas} wanted{by}{error}"
     )
 
 
@@ -79,8 +80,9 @@ def command(settings: Settings, what: str, *, from_beginning: bool, as_json: boo
         # Loaded here: `--help` must not wait for Kafka's client.
         from consumer.app import log  # noqa: PLC0415
 
-        async for records in log.follow(settings, topic, from_beginning=from_beginning):
-            print_all(records)
+        async with aclosing(log.follow(settings, topic, from_beginning=from_beginning)) as following:
+            async for records in following:
+                print_all(records)
         return 0
 
     return finish(work())

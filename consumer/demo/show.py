@@ -123,15 +123,21 @@ def _head(scene: Scene, *, wide: bool) -> RenderableType:
         worker,
         f"  {clock}",
     )
-    counts = {standing: sum(row.standing is standing for row in scene.rows) for standing in Standing}
-    states = " · ".join(f"{count} {standing}" for standing, count in counts.items() if count)
     figures = Text(
-        f"{f'{len(scene.rows)} services: ' if wide else ''}{states}   {many(scene.wakes, 'wake')}  {many(scene.sleeps, 'sleep')}  "
+        f"{_states(scene.rows, wide=wide)}   {many(scene.wakes, 'wake')}  {many(scene.sleeps, 'sleep')}  "
         f"{scene.saved.total_seconds():.0f} pod-seconds saved"
     )
     alarms = Text(" Prometheus is blind: nothing may go to sleep on its word ", "white on red") if scene.blind else None
     frost = Text(" frozen: no sleeps, wakes go on ", "white on blue") if scene.frozen else None
     return Group(*(_one_line(part) for part in (line, figures, alarms, frost) if part is not None))
+
+
+def _states(rows: Sequence[Row], *, wide: bool) -> str:
+    if not rows:
+        return "the worker takes its partitions over"
+    counts = {standing: sum(row.standing is standing for row in rows) for standing in Standing}
+    states = " · ".join(f"{count} {standing}" for standing, count in counts.items() if count)
+    return f"{len(rows)} services: {states}" if wide else states
 
 
 def _one_line(text: Text) -> Text:

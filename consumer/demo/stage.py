@@ -140,10 +140,8 @@ class Stage:
         """Freeze the sleeps through the control topic, or thaw them."""
         self.frozen = not self.frozen
         now = self.now()
-        freeze = Freeze(by="the demo", at=now, why="f was pressed") if self.frozen else None
-        message = Control(
-            cluster=self._settings.cluster, scope="*", by="the demo", at=now, why="f was pressed", freeze=freeze
-        )
+        freeze = Freeze(by="you", at=now, why="key f") if self.frozen else None
+        message = Control(cluster=self._settings.cluster, scope="*", by="you", at=now, why="key f", freeze=freeze)
         async with log.publisher(self._settings) as publisher:
             topic = Topic.CONTROL.under(self._settings.topic_prefix)
             await publisher.publish(Output(topic, 0, b"*", message.encode()))

@@ -8,8 +8,8 @@ from consumer.core.answers import Answers
 from consumer.core.case import Case, case_of
 from consumer.core.explain import RuleView, explain_rules
 from consumer.core.inputs import CycleCause, Surroundings
-from consumer.core.policy import PauseKind, Policy
-from consumer.core.reasons import span, stamp
+from consumer.core.policy import InvalidPeriod, PauseKind, Policy
+from consumer.core.reasons import Code, span, stamp
 from consumer.core.schedule import EnabledPeriod
 from consumer.core.sentences import sentence
 from consumer.core.service import strictest
@@ -50,7 +50,7 @@ def explain(story: Story, policy: Policy | None, answers: Answers | None, now: d
     known = answers or (logged.judged.answers if logged else None)
     rules: tuple[RuleView, ...] = ()
     if story.state is not None:
-        rules = explain_rules(_case(story, story.state, policy, known, now))
+        rules = _last_word(explain_rules(_case(story, story.state, policy, known, now)))
     return Explanation(
         answer=_answer(story, now),
         rules=rules,
@@ -59,6 +59,13 @@ def explain(story: Story, policy: Policy | None, answers: Answers | None, now: d
         measured_at=max((one.at for each in known.triggers for one in each.each()), default=None) if known else None,
         blockers=[view for view in rules if view.blocks_sleep],
     )
+
+
+def _last_word(rules: tuple[RuleView, ...]) -> tuple[RuleView, ...]:
+    """The last rule takes for granted that no other held: by itself it would call a busy service idle."""
+    if any(view.holds for view in rules if view.code is not Code.IDLE):
+        return tuple(replace(view, holds=view.holds and view.code is not Code.IDLE) for view in rules)
+    return rules
 
 
 def _case(story: Story, state: ServiceState, policy: Policy | None, answers: Answers | None, now: datetime) -> Case:
@@ -171,7 +178,7 @@ def _results(results: Sequence[Noted[ScaleResult]], commands: dict[str, ScaleCom
         yield Link(
             at=read.at,
             what=str(read.phase),
-            text=f"{read.replicas} replicas, {read.ready_replicas} ready{by}{error}",
+            text=f"{read.ready_replicas} ready of {read.replicas} wanted{by}{error}",
             place=noted.place,
             after=after,
         )
@@ -188,7 +195,20 @@ def _wakes_on(story: Story, policy: Policy | None, now: datetime) -> Iterator[st
     for index, trigger in enumerate(policy.triggers):
         threshold = trigger.named().get("threshold")
         at_least = f" at {threshold} or above" if threshold else ""
-        yield f"{trigger.type}#{index}{at_least}"
-    if isinstance(policy.period, EnabledPeriod):
-        end = policy.period.window_end(now)
-        yield f"the end of its enabled period{f' at {stamp(end)}' if end else ''}"
+        query = trigger.named().get("query")
+        yield f"{trigger.type}#{index}{at_least}{f': {query}' if query else ''}"
+    match policy.period:
+        case EnabledPeriod() as period:
+            yield _period(period, now)
+        case InvalidPeriod():
+            yield "its enabled period, which can not be read: it is kept up"
+        case None:
+            pass
+
+
+def _period(period: EnabledPeriod, now: datetime) -> str:
+    end = period.window_end(now)
+    if end is not None:
+        return f"the end of its enabled period at {stamp(end)}"
+    start = period.next_start(now)
+    return f"being outside its enabled period, which {f'starts at {stamp(start)}' if start else 'never starts again'}"

@@ -1,6 +1,6 @@
 """Committed reads of one partition outside of any group: restores, dashboards, whoever follows a topic."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -48,7 +48,9 @@ class KafkaReader:
                 if records := records_of(found.get(tp, ())):
                     yield records
 
-    async def follow_topics(self, topics: Sequence[str], *, from_beginning: bool) -> AsyncIterator[Sequence[Record]]:
+    async def follow_topics(
+        self, topics: Sequence[str], *, from_beginning: bool
+    ) -> AsyncGenerator[Sequence[Record], None]:
         """Yield the records of every partition of these topics, for ever; one consumer, in order per partition."""
         async with admin(self._connection) as client:
             counts = await partition_counts(client, topics)
