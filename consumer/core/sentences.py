@@ -29,7 +29,7 @@ SENTENCES: Final[Mapping[Code, str]] = MappingProxyType(
         Code.CONTESTED: "{manager} undid the last {sleeps_undone} sleeps, so it is left up until {until}",
         Code.SLEEP_BUDGET: "too many services fell asleep in the last ten minutes, so this one waits",
         Code.AWAITING_RESOLVER: "it sleeps once the resolver has taken the traffic; it waits for {waits_for}",
-        Code.GUARD_TIMEOUT: "since {asked} the resolver did not take the traffic in {timeout}; missing: {waits_for}",
+        Code.GUARD_TIMEOUT: "the resolver did not take the traffic within {timeout} of {asked}; missing: {waits_for}",
         Code.IDLE: "nothing was asked of it for a whole cooldown ({cooldown}), and every trigger says idle",
         Code.REQUEST: "a request came at {requested} ({at})",
         Code.STALE_REQUEST: "a request of {requested} is older than {limit}: its caller is gone, so nobody is woken",

@@ -7,9 +7,18 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from consumer.core.policy import Pause, PauseKind, Policy, WakeReplicas, ZeroGuard
 from consumer.core.service import OWN_MANAGER, Direction, Phase
-from tests.core.stage import MINUTE, blind, busy, idle
+from tests.core.stage import MINUTE, POLICY, blind, busy, idle
 from tests.core.world import RESTED, START, Cluster, Pods, Worker, settle
+
+POLICIES = (
+    POLICY,
+    replace(POLICY, hash="hash-2", zero_guard=ZeroGuard.RESOLVER),
+    replace(POLICY, hash="hash-3", pause=Pause(PauseKind.ALL)),
+    replace(POLICY, hash="hash-4", pause=Pause(PauseKind.SLEEP)),
+    replace(POLICY, uid="policy-2", hash="hash-5", min_replicas=2, wake_replicas=WakeReplicas.PREVIOUS),
+)
 
 
 class Story(RuleBasedStateMachine):
@@ -53,15 +62,14 @@ class Story(RuleBasedStateMachine):
     def the_handler_takes_a_command(self, how: str) -> None:
         command = self.cluster.next_command()
         assert command is not None
-        if how == "failed":
+        if how == "answered":
+            self.cluster.answered(command, self.now)
+        elif how == "failed":
             self.cluster.publish(Phase.FAILED, self.now, command)
+            self.cluster.committed += 1
         else:
-            phase = self.cluster.carried_out(command)
-            if how == "died":
-                # Its answer is lost with it, and the next handler gets the same command again.
-                return
-            self.cluster.publish(phase, self.now, command)
-        self.cluster.committed += 1
+            # Its answer is lost with it, and the next handler gets the same command again.
+            self.cluster.carried_out(command)
 
     @precondition(lambda self: self.cluster.next_command() is not None)
     @rule()
@@ -114,6 +122,18 @@ class Story(RuleBasedStateMachine):
             self.cluster.publish(Phase.ACCEPTED, self.now)
             self.cluster.results[-1] = replace(self.cluster.results[-1], direct=True)
 
+    @rule(allowed=st.booleans(), incoming=st.sampled_from(("a", "b")))
+    def the_resolver_speaks(self, incoming: str, allowed: bool) -> None:
+        self.worker.host(incoming, self.now, allowed=allowed)
+
+    @rule(policy=st.sampled_from(POLICIES))
+    def the_policy_is_edited(self, policy: Policy) -> None:
+        self.worker.edited(policy, self.now)
+
+    @rule(frozen=st.sampled_from((None, "maria")))
+    def somebody_freezes_or_thaws(self, frozen: str | None) -> None:
+        self.worker.frozen = frozen
+
     @rule()
     def the_worker_commits(self) -> None:
         self.worker.commit()
@@ -133,6 +153,8 @@ class Story(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """It becomes quiet: what is owed is paid, and in the end it sleeps, rests from a contest, or is busy."""
+        self.worker.frozen = None
+        self.worker.edited(POLICY, self.now)
         now = settle(self.cluster, self.worker, self.now, 22)
         pods, state = self.cluster.pods, self.worker.state
         assert state.wake is None
@@ -141,6 +163,7 @@ class Story(RuleBasedStateMachine):
         known = state.target
         assert (known.uid, known.replicas, known.ready > 0) == (pods.uid, pods.replicas, pods.ready > 0)
         if self.cluster.commands and self.cluster.commands[-1].direction is Direction.UP:
+            assert self.cluster.draining is None, "the resolver was left with the traffic of a service that is up"
             assert pods.replicas or pods.manager != OWN_MANAGER, "a zero that landed late was not undone"
         self.it_ends_busy_or_asleep(now)
 

@@ -7,10 +7,19 @@ from datetime import datetime, timedelta
 from consumer.core.answers import TriggerAnswers
 from consumer.core.asks import due_at
 from consumer.core.decide import adopt, decide, respond, retry
-from consumer.core.inputs import CycleCause, Event, RecordCause, RequestSeen, ResultSeen, Surroundings
+from consumer.core.inputs import (
+    CycleCause,
+    Event,
+    HostSeen,
+    PolicySeen,
+    RecordCause,
+    RequestSeen,
+    ResultSeen,
+    Surroundings,
+)
 from consumer.core.observe import observe
 from consumer.core.outcome import Command, Outcome
-from consumer.core.policy import Policy
+from consumer.core.policy import Policy, ZeroGuard
 from consumer.core.reasons import Code
 from consumer.core.service import OWN_MANAGER, Direction, Phase
 from consumer.core.state import ServiceState
@@ -42,6 +51,7 @@ class Cluster:
     committed: int = 0
     highest: int = 0
     stalled: Pods | None = None
+    draining: Command | None = None
 
     def publish(self, phase: Phase, now: datetime, command: Command | None = None) -> None:
         pods, origin = self.pods, RecordCause("results", 0, len(self.results))
@@ -66,6 +76,8 @@ class Cluster:
         if command.seq < self.highest:
             return Phase.SUPERSEDED
         self.highest = command.seq
+        if command.direction is Direction.PREPARE:
+            self.draining = command
         match command.direction:
             case Direction.UP if self.pods.replicas < command.replicas:
                 self.scaled(command.replicas, OWN_MANAGER)
@@ -79,6 +91,15 @@ class Cluster:
                 return Phase.SUPERSEDED
             case Direction.PREPARE:
                 return Phase.DRAINING
+
+    def answered(self, command: Command, now: datetime) -> None:
+        """Carry a command out and publish what came of it; an up takes a prepare back first."""
+        phase = self.carried_out(command)
+        if command.direction is Direction.UP and self.draining is not None:
+            self.publish(Phase.RELEASED, now, self.draining)
+            self.draining = None
+        self.publish(phase, now, command)
+        self.committed += 1
 
     def meets(self, command: Command) -> bool:
         expect, pods = command.expect, self.pods
@@ -108,6 +129,8 @@ class Worker:
     read: int = 0
     counter: int = 0
     requests: int = 0
+    hosts: int = 0
+    frozen: str | None = None
     committed: ServiceState = AWAKE
     promised: bool = False
     since: list[tuple[Callable[[ServiceState], Outcome | ServiceState], Outcome | None]] = field(default_factory=list)
@@ -119,7 +142,7 @@ class Worker:
 
     def around(self, cause: RecordCause | CycleCause | None = None) -> Surroundings:
         self.counter += 1
-        return replace(AROUND, cause=cause or CycleCause("producer-1/0", self.counter))
+        return replace(AROUND, cause=cause or CycleCause("producer-1/0", self.counter), frozen=self.frozen)
 
     def fold(self, event: Event, now: datetime) -> bool:
         before = self.state
@@ -140,34 +163,52 @@ class Worker:
         assert command.seq > before.seq
         if command.direction is Direction.UP:
             assert before.target is None or command.replicas >= max(1, before.target.replicas)
-        else:
-            assert before.wake is None, "a wake that is owed was put to sleep"
-            assert before.target is not None
+            return
+        assert before.wake is None, "a wake that is owed was put to sleep"
+        assert before.target is not None
+        assert self.frozen is None
+        assert self.policy.pause is None
+        if command.direction is Direction.ZERO and self.policy.zero_guard is ZeroGuard.RESOLVER:
+            assert before.hosts
+            assert before.prepare is not None
+            assert all(host.allowed and host.at >= before.prepare.since for host in before.hosts)
 
     def request(self, now: datetime, age: timedelta = timedelta()) -> None:
         self.requests += 1
         event = RequestSeen(1, now - age, RecordCause("requests", 0, self.requests))
-        around = self.around(event.origin)
+        around, policy = self.around(event.origin), self.policy
         # A record may be older than the last of its partition only by its clock; its offset is always newer.
         assert self.fold(event, now)
-        self.judge(lambda state: respond(self.policy, state, event, around, now))
+        self.judge(lambda state: respond(policy, state, event, around, now))
         if age <= around.max_request_age:
             target = self.state.target
             assert self.state.wake is not None or (target is not None and target.replicas > 0)
             self.promised = self.promised or self.state.wake is not None
 
     def cycle(self, now: datetime, trigger: TriggerAnswers) -> Outcome:
-        around = self.around()
-        return self.judge(lambda state: decide(self.policy, state, said(trigger), around, now))
+        around, policy = self.around(), self.policy
+        return self.judge(lambda state: decide(policy, state, said(trigger), around, now))
 
     def results(self, now: datetime, count: int) -> None:
         for event in self.cluster.results[self.read : self.read + count]:
             self.read += 1
             self.fold(event, now)
             if event.direct:
-                around = self.around(event.origin)
-                self.judge(lambda state, event=event, around=around: adopt(self.policy, state, event, around, now))  # type: ignore[misc]
+                self.adopted(event, now)
             self.retried(now)
+
+    def adopted(self, event: ResultSeen, now: datetime) -> None:
+        around, policy = self.around(event.origin), self.policy
+        self.judge(lambda state: adopt(policy, state, event, around, now))
+
+    def host(self, incoming: str, now: datetime, *, allowed: bool) -> None:
+        self.hosts += 1
+        assert self.fold(HostSeen(incoming, allowed, now, RecordCause("hosts", 0, self.hosts)), now)
+
+    def edited(self, policy: Policy, now: datetime) -> None:
+        self.policy = policy
+        self.fold(PolicySeen(policy, now), now)
+        self.retried(now)
 
     def repeated(self, now: datetime) -> None:
         """Read the last result once more, as after a rewind."""
@@ -177,8 +218,8 @@ class Worker:
     def retried(self, now: datetime) -> None:
         due = due_at(self.state, self.policy)
         if due is not None and due <= now:
-            around = self.around()
-            self.judge(lambda state: retry(self.policy, state, around, now))
+            around, policy = self.around(), self.policy
+            self.judge(lambda state: retry(policy, state, around, now))
 
     def commit(self) -> None:
         self.committed, self.since = self.state, []
@@ -202,8 +243,7 @@ def settle(cluster: Cluster, worker: Worker, now: datetime, rounds: int, judge: 
         now += CYCLE
         cluster.land()
         while (command := cluster.next_command()) is not None:
-            cluster.publish(cluster.carried_out(command), now, command)
-            cluster.committed += 1
+            cluster.answered(command, now)
         cluster.pods = replace(cluster.pods, ready=cluster.pods.replicas)
         worker.look()
         cluster.watched(now)
