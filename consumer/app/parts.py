@@ -10,12 +10,11 @@ from consumer.app.log import connection_of
 from consumer.gateway.wiring import HealthReport
 from consumer.handler.scale_handler import ScaleHandler
 from consumer.handler.wiring import HandlerPorts, HandlerSettings
-from consumer.ports import Clock, Judges, Subscription, Targets
+from consumer.ports import Clock, Judges, Targets
 from consumer.settings import Settings
 from consumer.telemetry import Telemetry
 from consumer.worker.settings import WorkerPorts, WorkerSettings
 from consumer.worker.worker import Worker
-from schemas.topics import Topic
 
 _STUCK = timedelta(seconds=30)
 """A loop that did not go round for so long is stuck: its longest rest is a few seconds."""
@@ -64,13 +63,16 @@ def handler_of(commons: Commons, targets: Targets) -> ScaleHandler:
     """Build the handler for these targets."""
     settings = commons.settings
     connection = connection_of(settings, "handler")
-    commands = Topic.SCALE_COMMANDS.under(settings.topic_prefix)
-    results = Topic.SCALE_RESULTS.under(settings.topic_prefix)
-    group = f"{settings.topic_prefix}{settings.handler_group}"
-    subscription = Subscription(group, (commands,), (results,), committed_only=True)
+    ours = HandlerSettings(
+        group=f"{settings.topic_prefix}{settings.handler_group}",
+        cluster=settings.cluster,
+        prefix=settings.topic_prefix,
+        mode=settings.mode,
+        parallel=settings.handler_parallelism,
+    )
     return ScaleHandler(
         HandlerPorts(
-            membership=KafkaMembership(connection, subscription),
+            membership=KafkaMembership(connection, ours.subscription()),
             publisher=commons.publisher,
             reader=KafkaReader(connection),
             targets=targets,
@@ -79,12 +81,7 @@ def handler_of(commons: Commons, targets: Targets) -> ScaleHandler:
             telemetry=commons.telemetry,
             chance=chance,
         ),
-        HandlerSettings(
-            cluster=settings.cluster,
-            prefix=settings.topic_prefix,
-            mode=settings.mode,
-            parallel=settings.handler_parallelism,
-        ),
+        ours,
     )
 
 
@@ -114,13 +111,15 @@ class HandlerPulse:
     """Says how the handler is."""
 
     handler: ScaleHandler
+    clock: Clock
 
     def health(self) -> HealthReport:
-        """Moving while it runs, ready when all it owns is restored."""
+        """Moving while its fetching goes round, ready when all it owns is restored."""
         health = self.handler.health()
+        rest = self.clock.read().now - health.moved_at
         return HealthReport(
             part="handler",
-            moving=health.running,
+            moving=health.running and rest < _STUCK,
             ready=health.ready,
             detail=f"{len(health.partitions)} partitions, {health.pending} commands unanswered",
         )

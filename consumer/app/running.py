@@ -19,7 +19,7 @@ from consumer.app.log import connection_of, partitions_of
 from consumer.app.parts import Commons, HandlerPulse, WorkerPulse, handler_of, worker_of
 from consumer.core.policy import Policy
 from consumer.gateway.server import serving
-from consumer.gateway.wiring import GatewayPorts, GatewaySettings, Health
+from consumer.gateway.wiring import DirectWake, GatewayPorts, GatewaySettings, Health
 from consumer.ports import Clock, PolicyEntry, TargetGoneError, TargetKey, Targets
 from consumer.settings import ClusterAccess, Role, Settings, SettingsError
 from consumer.telemetry import Telemetry
@@ -178,6 +178,7 @@ async def _serve(assignment: Assignment, commons: Commons, targets: Targets | No
     partitions = await partitions_of(settings)
     async with judges(settings, commons.telemetry) as judging, asyncio.TaskGroup() as tasks:
         health: tuple[Health, ...] = ()
+        direct: DirectWake | None = None
         stops: list[Callable[[], Awaitable[None]]] = []
         if Role.WORKER in assignment.roles:
             worker = worker_of(commons, judging)
@@ -186,10 +187,11 @@ async def _serve(assignment: Assignment, commons: Commons, targets: Targets | No
             tasks.create_task(worker.run())
         if Role.HANDLER in assignment.roles and targets is not None:
             handler = handler_of(commons, targets)
-            health += (HandlerPulse(handler),)
+            health += (HandlerPulse(handler, commons.clock),)
+            direct = handler
             stops.append(handler.stop)
             tasks.create_task(handler.run())
-        ports = GatewayPorts(commons.publisher, commons.telemetry, health, resources=commons.policies)
+        ports = GatewayPorts(commons.publisher, commons.telemetry, health, direct=direct, resources=commons.policies)
         pages = GatewaySettings(
             partitions=partitions,
             prefix=settings.topic_prefix,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
 
+from consumer.core.reasons import Code
 from consumer.core.service import OWN_MANAGER, Phase, ServiceKey
 from consumer.handler.news import Told, accepted, after, buried, news
 from consumer.handler.press import Press
@@ -93,6 +94,9 @@ class Teller:
             # Two clocks that agree within a millisecond may still tell the answer before its cause.
             took = max(self._tools.clock.read().now - result.command.triggered_at, timedelta())
             self._tools.telemetry.answered(result.command.direction, result.phase, took)
+            if result.command.reason.code is Code.REQUEST:
+                error = result.fault.code if result.fault else "success"
+                self._tools.telemetry.scaled(result.key, result.target, error)
         if done is not None:
             done()
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from consumer.core.service import Direction, Mode, Phase
+from consumer.core.service import Direction, Mode, Phase, ServiceKey, TargetRef
 from consumer.handler.backoff import Backoff
 from consumer.ports import Clock, LogReader, Membership, Policies, Publisher, Subscription, Targets
 from schemas.topics import DEFAULT_PREFIX, Topic
@@ -18,6 +18,9 @@ class HandlerTelemetry(Protocol):
 
     def answered(self, direction: Direction, phase: Phase, since_trigger: timedelta) -> None:
         """A command has its answer in the log; `since_trigger` is from the event that caused it to the answer."""
+
+    def scaled(self, service: ServiceKey, target: TargetRef, error: str) -> None:
+        """A request's command has its answer: `success`, or the code of what was in its way."""
 
     def observed(self, phase: Phase) -> None:
         """Something was published that no command asked for."""
@@ -58,7 +61,7 @@ class HandlerSettings:
     bounds the commands that were read and not answered, `remembered` the services whose newest command is kept.
     """
 
-    group: str = "elasti-handler"
+    group: str = f"{DEFAULT_PREFIX}handler"
     cluster: str = "default"
     prefix: str = DEFAULT_PREFIX
     mode: Mode = Mode.FULL

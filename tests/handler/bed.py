@@ -11,7 +11,7 @@ from consumer.adapters.memory import MemoryLog, MemoryMembership, MemoryPublishe
 from consumer.adapters.memory_targets import MemoryTargets
 from consumer.core.outcome import Command
 from consumer.core.policy import Policy
-from consumer.core.service import Direction, Mode, Phase, ServiceKey
+from consumer.core.service import Direction, Mode, Phase, ServiceKey, TargetRef
 from consumer.handler.backoff import Backoff
 from consumer.handler.scale_handler import ScaleHandler
 from consumer.handler.wiring import HandlerPorts, HandlerSettings
@@ -197,6 +197,7 @@ class Told:
     answers: list[tuple[Direction, Phase, timedelta]] = field(default_factory=list)
     observations: list[Phase] = field(default_factory=list)
     became_ready_after: list[timedelta] = field(default_factory=list)
+    scales: list[tuple[ServiceKey, str]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
     dead_letters: int = 0
@@ -207,6 +208,9 @@ class Told:
 
     def observed(self, phase: Phase) -> None:
         self.observations.append(phase)
+
+    def scaled(self, service: ServiceKey, target: TargetRef, error: str) -> None:  # noqa: ARG002 - the port's contract
+        self.scales.append((service, error))
 
     def became_ready(self, since_accepted: timedelta) -> None:
         self.became_ready_after.append(since_accepted)
