@@ -47,7 +47,7 @@ async def test_a_wake_is_one_call_and_its_answer_and_ready_are_in_the_log(bed: B
     assert (ready.phase.value, ready.ready_replicas, ready.target.generation) == ("ready", 1, asleep.generation + 1)
     assert ready.cause is ResultCause.OBSERVED
     assert bed.told.answers == [(Direction.UP, Phase.ACCEPTED, 0 * SECOND)]
-    assert bed.told.scales == [(WEB.key, "success")]
+    assert bed.told.scales == [(WEB, "success")]
     assert bed.told.became_ready_after == [SECOND]
     assert bed.committed() == 1
 
