@@ -17,7 +17,7 @@ class SleepBudget:
 
     def left(self, awake: int, now: datetime) -> int:
         """Return how many more, where `awake` counts those awake now: what slept in the span was awake before."""
-        recent = sum(1 for at in self.spent if now - at < SPAN)
+        recent = len([at for at in self.spent if now - at < SPAN])
         return max(LEAST, int(SHARE * (awake + recent))) - recent
 
     def spend(self, now: datetime) -> Self:

@@ -21,11 +21,10 @@ from consumer.telemetry import Presence
 from consumer.wire.decision import Judged, Judgement
 from consumer.worker.alarms import Alarms
 from consumer.worker.budget import SleepBudget
-from consumer.worker.intake import Fact, key_of, request_seen
+from consumer.worker.intake import Fact, request_seen
 from consumer.worker.journal import Journal
 from consumer.worker.outputs import Outputs
 from consumer.worker.shared import Shared
-from schemas.request_count import RequestCount
 
 # Requests of one service that follow a fresh one within this are counted together: nothing depends on each of them.
 _FOLD = timedelta(seconds=1)
@@ -70,25 +69,21 @@ class Desk:
         self.states = states
         self.journal = Journal()
 
-    def requests(self, requests: Sequence[tuple[Record, RequestCount]], moment: Moment) -> None:
-        """Take in RequestCounts; what follows a fresh one of its service at once is folded into one fact."""
-        folds: dict[ServiceKey, _Fold] = {}
-        for record, message in requests:
-            key = key_of(message.namespace, message.svc)
-            fold = folds.get(key)
-            if fold is not None:
-                if not record.headers and record.at - fold.first < _FOLD:
-                    fold.count += message.count
-                    fold.last = record
-                    continue
-                self._unfold(key, folds.pop(key), moment)
-            if self._request(key, request_seen(record, message.count), moment):
-                folds[key] = _Fold(record.at)
-        for key, fold in folds.items():
+    def requests(self, key: ServiceKey, requests: Sequence[tuple[Record, int]], moment: Moment) -> None:
+        """Take in a service's RequestCounts; what follows a fresh one within a second is folded into one fact."""
+        fold: _Fold | None = None
+        for record, count in requests:
+            if fold is not None and not record.headers and record.at - fold.first < _FOLD:
+                fold.count += count
+                fold.last = record
+                continue
             self._unfold(key, fold, moment)
+            settled = self._request(key, request_seen(record, count), moment)
+            fold = _Fold(record.at) if settled else None
+        self._unfold(key, fold, moment)
 
-    def _unfold(self, key: ServiceKey, fold: _Fold, moment: Moment) -> None:
-        if fold.last is not None:
+    def _unfold(self, key: ServiceKey, fold: _Fold | None, moment: Moment) -> None:
+        if fold is not None and fold.last is not None:
             self._request(key, request_seen(fold.last, fold.count), moment)
 
     def _request(self, key: ServiceKey, request: RequestSeen, moment: Moment) -> bool:
@@ -297,16 +292,17 @@ class Desk:
         return CycleCause(self._owner, self._counter)
 
     def _mode(self, key: ServiceKey, now: datetime) -> Mode:
-        return strictest(self._shared.settings.mode, self._shared.controls.mode(key, now))
+        install, controls = self._shared.settings.mode, self._shared.controls
+        return strictest(install, controls.mode(key, now)) if controls.modes else install
 
     def _surroundings(
         self, key: ServiceKey, policy: Policy | None, cause: RecordCause | CycleCause, facts: Conditions
     ) -> Surroundings:
-        now = facts.moment.now
+        now, controls = facts.moment.now, self._shared.controls
         return Surroundings(
             cause=cause,
             mode=self._mode(key, now),
-            frozen=self._shared.controls.frozen(key, now),
+            frozen=controls.frozen(key, now) if controls.freezes else None,
             clock_sure=facts.moment.sure,
             inputs_read=facts.inputs_read,
             conflict=None if policy is None else self._shared.ports.policies.conflict(policy),
@@ -316,7 +312,8 @@ class Desk:
         )
 
     def _keep(self, key: ServiceKey, state: ServiceState) -> None:
-        if self.states.get(key) != state:
+        # The core returns the very state that nothing changed; comparing 25 fields would cost as much as judging.
+        if self.states.get(key) is not state:
             self.states[key] = state
             self.journal.touch(key)
 

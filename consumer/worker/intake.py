@@ -14,7 +14,6 @@ from schemas.cloudevents import trace_of
 from schemas.codec import Undecodable, decode, decode_host, decode_request_counts
 from schemas.origin import origin_of
 from schemas.partitioning import partition_for, record_key
-from schemas.request_count import RequestCount
 from schemas.scale_result import ScaleResult
 from schemas.topics import MAX_MESSAGE_BYTES, Topic
 
@@ -56,9 +55,11 @@ class Poison:
 
 @dataclass(slots=True)
 class Batch:
-    """What a batch of records says, each kind in the order of the log."""
+    """What a batch of records says, each kind in the order of the log (requests service by service)."""
 
-    requests: list[tuple[Record, RequestCount]] = field(default_factory=list)
+    requests: dict[tuple[str, str], list[tuple[Record, int]]] = field(default_factory=dict)
+    """Per (namespace, service), with the counts: services do not depend on one another's order."""
+    counted: int = 0
     facts: list[tuple[ServiceKey, Fact]] = field(default_factory=list)
     strays: list[Stray] = field(default_factory=list)
     poisons: list[Poison] = field(default_factory=list)
@@ -97,13 +98,23 @@ def read(topic: Topic, records: Sequence[Record], place: Place, cluster: str) ->
 
 def _read_requests(batch: Batch, records: Sequence[Record], place: Place) -> None:
     messages = decode_request_counts([record.value for record in records])
+    services: dict[tuple[str, str], list[tuple[Record, int]]] = {}
     for record, message in zip(records, messages, strict=True):
         if isinstance(message, Undecodable):
             batch.undecodable(record, message)
-        elif place.holds(message.namespace, message.svc):
-            batch.requests.append((record, message))
+            continue
+        name = (message.namespace, message.svc)
+        known = services.get(name)
+        if known is None:
+            known = services[name] = []
+        known.append((record, message.count))
+    for (namespace, service), of_one in services.items():
+        if place.holds(namespace, service):
+            batch.requests[namespace, service] = of_one
+            batch.counted += sum([count for _, count in of_one])
         else:
-            batch.misplaced(record, message.namespace, message.svc, place)
+            for record, _ in of_one:
+                batch.misplaced(record, namespace, service, place)
 
 
 def _read_hosts(batch: Batch, records: Sequence[Record], place: Place) -> None:

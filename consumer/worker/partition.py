@@ -15,7 +15,7 @@ from consumer.ports import FencedError, LogError, Moment, PolicyEntry, PolicyGon
 from consumer.telemetry import TransactionResult, WakeStage
 from consumer.worker.desk import Conditions, Desk
 from consumer.worker.gate import open_gate
-from consumer.worker.intake import Batch, Place, Poison, Stray, read
+from consumer.worker.intake import Batch, Place, Poison, Stray, key_of, read
 from consumer.worker.journal import Entry
 from consumer.worker.outputs import Outputs, forward
 from consumer.worker.schedule import next_cycle
@@ -52,7 +52,8 @@ class Partition:
         self._topics = {shared.settings.topic(topic): topic for topic in INPUTS}
         self._lock = asyncio.Lock()
         self._arrived = asyncio.Event()
-        self._inbox: deque[Record] = deque()
+        self._inbox: deque[Sequence[Record]] = deque()
+        self._waiting = 0
         self._changes: deque[PolicyEntry | PolicyGone] = deque()
         self._paused = False
         self._stopped = False
@@ -114,10 +115,11 @@ class Partition:
                 log.warning("last transaction failed", partition=self._place.partition, error=str(error))
 
     def offer(self, records: Sequence[Record]) -> None:
-        """Take fetched records in; when too many wait, no more are fetched."""
-        self._inbox.extend(records)
+        """Take records of one topic in; when too many wait, no more are fetched."""
+        self._inbox.append(records)
+        self._waiting += len(records)
         self._arrived.set()
-        if len(self._inbox) >= self._shared.settings.backlog and not self._paused:
+        if self._waiting >= self._shared.settings.backlog and not self._paused:
             self._paused = True
             self._shared.ports.membership.pause(self._place.partition)
 
@@ -133,7 +135,7 @@ class Partition:
     @property
     def waiting(self) -> int:
         """How many fetched records are not applied yet."""
-        return len(self._inbox)
+        return self._waiting
 
     @property
     def desk(self) -> Desk:
@@ -171,26 +173,28 @@ class Partition:
             self._desk.update(change.key, entry, moment, change.policy)
 
     async def _take_records(self, moment: Moment) -> None:
-        by_topic: dict[str, list[Record]] = {}
-        for _ in range(min(len(self._inbox), self._shared.settings.fetch_limit)):
-            record = self._inbox.popleft()
-            by_topic.setdefault(record.topic, []).append(record)
-        for name, records in by_topic.items():
+        taken = 0
+        while self._inbox and taken < self._shared.settings.fetch_limit:
+            records = self._inbox.popleft()
+            taken += len(records)
+            self._waiting -= len(records)
+            name = records[0].topic
             batch = read(self._topics[name], records, self._place, self._shared.settings.cluster)
             self._apply(batch, moment)
             await self._forward(batch.strays)
             self._bury(batch.poisons)
             self._desk.journal.read_up_to(name, self._place.partition, records[-1].offset + 1)
-        if self._paused and len(self._inbox) <= self._shared.settings.backlog // 2:
+        if self._paused and self._waiting <= self._shared.settings.backlog // 2:
             self._paused = False
             self._shared.ports.membership.resume(self._place.partition)
 
     def _apply(self, batch: Batch, moment: Moment) -> None:
-        self._desk.requests(batch.requests, moment)
+        for (namespace, service), requests in batch.requests.items():
+            self._desk.requests(key_of(namespace, service), requests, moment)
         for key, fact in batch.facts:
             self._desk.fact(key, fact, moment)
-        if batch.requests:
-            self._shared.ports.telemetry.requests(sum(message.count for _, message in batch.requests))
+        if batch.counted:
+            self._shared.ports.telemetry.requests(batch.counted)
 
     def _bury(self, poisons: Sequence[Poison]) -> None:
         """Keep what can not be used; only now, so that no transaction holds these without the offset behind them."""
@@ -282,7 +286,7 @@ class Partition:
         except LogError as error:
             log.warning("ends unknown", partition=self._place.partition, error=str(error))
             return None
-        waiting = len(self._inbox)
+        waiting = self._waiting
         self._lag = {topic: max(0, end - positions[topic]) for topic, end in ends.items()}
         for topic, lag in self._lag.items():
             self._shared.ports.telemetry.lag(topic, self._place.partition, lag + waiting)
@@ -299,7 +303,7 @@ class Partition:
             return False
         if any(positions[topic] < end for topic, end in ends.items()):
             return False
-        return not any(record.offset < ends[record.topic] for record in self._inbox)
+        return not any(records[0].offset < ends[records[0].topic] for records in self._inbox)
 
     async def _reconcile(self, moment: Moment) -> None:
         """Make the policies in force here those of the installation, in transactions of bounded size."""

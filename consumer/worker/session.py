@@ -1,6 +1,7 @@
 """One membership from joining to leaving: which partitions are ours, and what is fetched for them."""
 
 import asyncio
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 import structlog
@@ -107,13 +108,10 @@ class Session:
                 return
             # Nothing is awaited from here to the end: the partitions are the ones that were fetched for.
             self.moved_at = clock.read().now
-            by_partition: dict[int, list[Record]] = {}
-            for record in records:
-                by_partition.setdefault(record.partition, []).append(record)
-            for number, of_one in by_partition.items():
-                partition = self.partitions.get(number)
+            for chunk in runs(records):
+                partition = self.partitions.get(chunk[0].partition)
                 if partition is not None:
-                    partition.offer(of_one)
+                    partition.offer(chunk)
 
     def changed(self, change: PolicyEntry | PolicyGone) -> None:
         """Hand a policy's change to the partition that its service belongs to, if it is ours."""
@@ -123,6 +121,18 @@ class Session:
         partition = self.partitions.get(partition_for(change.key.namespace, change.key.name, count))
         if partition is not None:
             partition.changed(change)
+
+
+def runs(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    """Yield what belongs to one topic's partition together, without touching each record more than once."""
+    start = 0
+    for index, record in enumerate(records):
+        first = records[start]
+        if record.partition != first.partition or record.topic != first.topic:
+            yield records[start:index]
+            start = index
+    if records:
+        yield records[start:]
 
 
 async def _set(event: asyncio.Event) -> None:

@@ -34,8 +34,8 @@ class WorkerSettings:
     max_request_age: timedelta = timedelta(minutes=10)
     flush_every: timedelta = timedelta(milliseconds=800)
     """What holds no command leaves after this; with the transaction itself that is within a second."""
-    fetch_limit: int = 2_000
-    backlog: int = 4_000
+    fetch_limit: int = 4_000
+    backlog: int = 8_000
     """A partition with so many records waiting is not fetched until half of them are done."""
     most_owed: int = 1_000
     """Wakes owed to services without a policy, per partition."""

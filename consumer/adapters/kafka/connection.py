@@ -14,6 +14,8 @@ from aiokafka.errors import KafkaError
 
 from consumer.ports import LogError, Record
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 class ClientOptions(TypedDict, total=False):
     """What every aiokafka client is given."""
@@ -96,19 +98,16 @@ def moment(timestamp: int) -> datetime:
 
 
 def records_of(found: Sequence[ConsumerRecord]) -> list[Record]:
-    """Turn aiokafka's records into ours."""
-    return [
-        Record(
-            record.topic,
-            record.partition,
-            record.offset,
-            record.key,
-            record.value,
-            moment(record.timestamp),
-            record.headers,
+    """Turn aiokafka's records into ours; those of one batch were appended at one time, so it is made once."""
+    records: list[Record] = []
+    last, at = -1, _EPOCH
+    for record in found:
+        if record.timestamp != last:
+            last, at = record.timestamp, moment(record.timestamp)
+        records.append(
+            Record(record.topic, record.partition, record.offset, record.key, record.value, at, record.headers)
         )
-        for record in found
-    ]
+    return records
 
 
 @asynccontextmanager

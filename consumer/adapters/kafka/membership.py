@@ -1,5 +1,6 @@
 """One member of a consumer group on Kafka: eager rebalances that nobody can sleep through."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
@@ -28,6 +29,7 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
         self._ownership: Ownership | None = None
         self._owned: frozenset[int] = frozenset()
         self._resumed: set[int] = set()
+        self._poke = asyncio.Event()
         self._partitions = 0
         self._trouble: LogError | None = None
 
@@ -70,9 +72,8 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
         await self._give_up()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Pause what is new at once, since fetching goes on while this runs, and hand it over."""
+        """Hand over what is new; none of it is resumed, so nothing of it is returned, whatever is fetched meanwhile."""
         tps = list(assigned)
-        self._running().pause(*tps)
         self._owned = frozenset(tp.partition for tp in tps)
         if not self._owned or self._ownership is None:
             return
@@ -98,17 +99,39 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
             )
 
     async def fetch(self, limit: int, wait: timedelta) -> Sequence[Record]:
-        """Return records of resumed partitions."""
-        consumer = self._running()
-        try:
-            found = await consumer.getmany(timeout_ms=milliseconds(wait), max_records=limit)
-        except (KafkaError, OSError) as error:
-            raise self._connection.failed("fetching", error) from error
+        """Return records of resumed partitions.
+
+        Others are only left out: what aiokafka fetched of them, a chunk at most, stays where it is. Pausing them
+        there would throw it away, and a backlog would be fetched many times over.
+        """
+        found = await self._get(limit, timedelta()) or await self._wait(limit, wait)
         if self._trouble is not None:
             raise self._trouble
+        return found
+
+    async def _get(self, limit: int, wait: timedelta) -> list[Record]:
+        tps = [tp for partition in self._resumed for tp in self._of(partition)]
+        if not tps:
+            return []
+        try:
+            found = await self._running().getmany(*tps, timeout_ms=milliseconds(wait), max_records=limit)
+        except (KafkaError, OSError) as error:
+            raise self._connection.failed("fetching", error) from error
         return [
             record for tp, records in found.items() if tp.partition in self._resumed for record in records_of(records)
         ]
+
+    async def _wait(self, limit: int, wait: timedelta) -> list[Record]:
+        """Wait for records, until a partition is resumed that may have some already."""
+        self._poke.clear()
+        async with asyncio.TaskGroup() as tasks:
+            getting, poked = tasks.create_task(self._get(limit, wait)), tasks.create_task(self._poke.wait())
+            waits = (getting, poked) if self._resumed else (poked,)
+            await asyncio.wait(waits, timeout=wait.total_seconds(), return_when=asyncio.FIRST_COMPLETED)
+            # A task that has records is done: between taking and returning them aiokafka awaits nothing.
+            for waiting in (getting, poked):
+                waiting.cancel()
+        return getting.result() if getting.done() and not getting.cancelled() else []
 
     async def seek_to_committed(self, partition: int) -> Mapping[str, int]:
         """Go to the committed offsets, or to the beginning: what was fetched before the gate is worthless."""
@@ -156,13 +179,12 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
     def pause(self, partition: int) -> None:
         """Fetch nothing of it."""
         self._resumed.discard(partition)
-        if partition in self._owned:
-            self._running().pause(*self._of(partition))
 
     def resume(self, partition: int) -> None:
         """Fetch it again."""
-        self._running().resume(*self._of(partition))
+        self._of(partition)
         self._resumed.add(partition)
+        self._poke.set()
 
     async def commit(self, offsets: Mapping[tuple[str, int], int]) -> None:
         """Commit outside a transaction."""
