@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -35,7 +35,7 @@ COOLDOWN = timedelta(seconds=2)
 SESSION = timedelta(seconds=2)
 # Only a test that failed waits so long; what is waited for takes a few seconds on a busy machine.
 _PATIENCE = 60
-_AT_ONCE = Startup(takes=timedelta(milliseconds=200))
+_AT_ONCE = Startup(takes=timedelta())
 _LOOK_AGAIN = 0.05
 _MACHINE = BrokerClock()
 M = TypeVar("M")
@@ -290,6 +290,11 @@ class System:
         """The service's decisions so far, all or those with this reason."""
         return [d for d in self.seen.decisions if service.is_meant(d) and code in (None, d.reason.code)]
 
+    def written(self) -> int:
+        """How many records the system has written so far, states left out."""
+        seen = self.seen
+        return len(seen.commands) + len(seen.results) + len(seen.decisions) + len(seen.statuses) + len(seen.letters)
+
     async def durable_commands(self, service: Service) -> list[ScaleCommand]:
         """Every command of the service that is in the log now, read anew from its beginning to its end."""
         topic, seen = Topic.SCALE_COMMANDS.under(self.settings.topic_prefix), Seen()
@@ -302,8 +307,11 @@ class System:
         """Wait, record by record, until it holds."""
         async with asyncio.timeout(_PATIENCE), self._changed:
             while not holds():
+                # Looked at from time to time: a program that ended writes nothing more.
                 self._alive()
-                await self._changed.wait()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(1):
+                        await self._changed.wait()
 
     async def until_dealt_with(self, *placed: Placed, group: str | None = None) -> None:
         """Wait until the workers (or another group) committed an offset behind each of these records."""
