@@ -25,11 +25,12 @@ def _length(_: click.Context, __: click.Parameter, value: str | None) -> timedel
     return length
 
 
-def _picture(_: click.Context, __: click.Parameter, value: Path | None) -> Path | None:
-    if value is not None and value.suffix not in {".svg", ".txt"}:
-        raise click.BadParameter(f"{value} must end in .svg or .txt")
-    if value is not None and not value.absolute().parent.is_dir():
-        raise click.BadParameter(f"there is no directory {value.absolute().parent}; make it first")
+def _pictures(_: click.Context, __: click.Parameter, value: tuple[Path, ...]) -> tuple[Path, ...]:
+    for path in value:
+        if path.suffix not in {".svg", ".txt"}:
+            raise click.BadParameter(f"{path} must end in .svg or .txt")
+        if not path.absolute().parent.is_dir():
+            raise click.BadParameter(f"there is no directory {path.absolute().parent}; make it first")
     return value
 
 
@@ -44,13 +45,17 @@ def _picture(_: click.Context, __: click.Parameter, value: Path | None) -> Path 
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON, and nothing else to standard output.")
 @click.option(
     "--picture",
+    "pictures",
+    multiple=True,
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    callback=_picture,
-    help="Save the last screen, as .svg or .txt.",
+    callback=_pictures,
+    help="Save the last screen as .svg or .txt; may be repeated.",
 )
 @with_settings(("config", "kafka_bootstrap", "topic_prefix", "cluster"))
-def command(settings: Settings, length: timedelta | None, picture: Path | None, *, plain: bool, as_json: bool) -> int:
+def command(
+    settings: Settings, length: timedelta | None, pictures: tuple[Path, ...], *, plain: bool, as_json: bool
+) -> int:
     """Watch a dozen services sleep and wake, each with its reason.
 
     Kafka, worker, handler and gateway are real; cluster, metrics and callers are simulated. Keys break something on
@@ -64,7 +69,7 @@ def command(settings: Settings, length: timedelta | None, picture: Path | None, 
     def say(line: str) -> None:
         click.echo(line, err=as_json)
 
-    summary = finish_with(play(settings, Wishes(length, shown=shown, say=say, picture=picture)))
+    summary = finish_with(play(settings, Wishes(length, shown=shown, say=say, pictures=pictures)))
     if summary is None:
         raise click.Abort
     click.echo(orjson.dumps(summary.as_json(), option=orjson.OPT_INDENT_2) if as_json else "\n".join(summary.lines()))

@@ -13,7 +13,7 @@ from consumer.core.explain import RuleView
 from consumer.core.policy import Policy
 from consumer.core.reasons import Code, span, stamp
 from consumer.core.sentences import sentence
-from consumer.core.service import ServiceKey
+from consumer.core.service import Mode, ServiceKey
 from consumer.insight.explain import Explanation, Link, explain
 from consumer.insight.story import Library, Story
 from consumer.ports import Subject
@@ -129,9 +129,11 @@ def _print_rules(told: Explanation) -> None:
 
 
 def _blocking(told: Explanation) -> str:
-    blockers = [view.code for view in told.blockers]
+    blockers = [str(view.code) for view in told.blockers]
     if Code.ASLEEP in blockers:
         return "Nothing is left to be put to sleep: it is asleep"
+    if told.mode is not Mode.FULL:
+        blockers.append(f"the mode ({told.mode})")
     return f"Blocks sleeping: {', '.join(blockers) or 'nothing, it sleeps at the next cycle'}"
 
 
@@ -168,6 +170,7 @@ def _print_json(told: Explanation, last: int) -> None:
     content = {
         "answer": told.answer,
         "rules": [_rule(view) for view in told.rules],
+        "mode": told.mode,
         "blocksSleeping": [view.code for view in told.blockers],
         "chain": [_link(link) for link in told.chain[-last:]],
         "wakesOn": told.wakes_on,

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from rich.console import Console, RenderableType
 
-SUFFIXES = (".svg", ".txt")
 WIDTH, HEIGHT = 120, 40
 
 

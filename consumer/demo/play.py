@@ -1,7 +1,7 @@
 """Plays the demo to its end: on a screen with keys, or line by line where there is no terminal."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -24,12 +24,12 @@ _FRAMES = 5
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """How the demo is to be played: for how long (None: until it is quit), where it is told, and the last picture."""
+    """How the demo is to be played: for how long (None: until it is quit), where, and the files of its last screen."""
 
     length: timedelta | None
     shown: bool
     say: Callable[[str], None]
-    picture: Path | None = None
+    pictures: Sequence[Path] = ()
 
 
 async def play(settings: Settings, wishes: Wishes) -> Summary | None:
@@ -64,9 +64,9 @@ async def _play(settings: Settings, wishes: Wishes, stopping: asyncio.Event, beg
         else:
             tellers = (_lines(stage, wishes.say),)
         await _until_over(stage, wishes.length, stopping, tellers)
-        if wishes.picture is not None:
-            size = ConsoleDimensions(picture.WIDTH, picture.HEIGHT)
-            picture.save(wishes.picture, render(stage.scene(wishes.length), stage.now(), size))
+        last = render(stage.scene(wishes.length), stage.now(), ConsoleDimensions(picture.WIDTH, picture.HEIGHT))
+        for path in wishes.pictures:
+            picture.save(path, last)
         return stage.summary()
 
 

@@ -12,12 +12,12 @@ from consumer.core.policy import InvalidPeriod, PauseKind, Policy
 from consumer.core.reasons import Code, span, stamp
 from consumer.core.schedule import EnabledPeriod
 from consumer.core.sentences import sentence
-from consumer.core.service import strictest
+from consumer.core.service import Mode, strictest
 from consumer.core.state import ServiceState
 from consumer.insight.story import Noted, Story
-from schemas.decision import Decision
-from schemas.parts import RecordCause
-from schemas.scale_command import ScaleCommand
+from schemas.decision import Action, Decision
+from schemas.parts import Reason, RecordCause
+from schemas.scale_command import Direction, ScaleCommand
 from schemas.scale_result import Phase, ScaleResult
 
 
@@ -34,7 +34,10 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Everything `elasti explain` says; `measured_at` is the time of the answers that the rules were judged by."""
+    """Everything `elasti explain` says.
+
+    `measured_at` is the time of the answers that the rules were judged by; `mode` is the strictest that applies.
+    """
 
     answer: str
     rules: Sequence[RuleView]
@@ -42,22 +45,25 @@ class Explanation:
     wakes_on: Sequence[str]
     measured_at: datetime | None
     blockers: Sequence[RuleView]
+    mode: Mode
 
 
 def explain(story: Story, policy: Policy | None, answers: Answers | None, now: datetime) -> Explanation:
     """Explain the service of a story at `now`; fresh `answers` win over those of the last logged decision."""
-    logged = story.last_logged()
-    known = answers or (logged.judged.answers if logged else None)
+    known = answers or story.answers()
     rules: tuple[RuleView, ...] = ()
+    mode = strictest(policy.mode if policy else Mode.FULL, story.controls.mode(story.key, now))
     if story.state is not None:
-        rules = _last_word(explain_rules(_case(story, story.state, policy, known, now)))
+        case = _case(story, story.state, policy, known, now)
+        rules, mode = _last_word(explain_rules(case)), strictest(mode, case.surroundings.mode)
     return Explanation(
         answer=_answer(story, now),
         rules=rules,
         chain=chain(story),
         wakes_on=list(_wakes_on(story, policy, now)),
-        measured_at=max((one.at for each in known.triggers for one in each.each()), default=None) if known else None,
+        measured_at=_measured_at(known),
         blockers=[view for view in rules if view.blocks_sleep],
+        mode=mode,
     )
 
 
@@ -73,7 +79,16 @@ def _case(story: Story, state: ServiceState, policy: Policy | None, answers: Ans
     around = logged.judged.surroundings if logged else Surroundings(CycleCause("explain", 0))
     mode = strictest(around.mode, story.controls.mode(story.key, now))
     around = replace(around, frozen=story.controls.frozen(story.key, now), mode=mode, clock_sure=True, inputs_read=True)
+    measured = _measured_at(answers)
+    if measured is not None and not (logged and logged.reason.code is Code.STALE):
+        # The log has answers only where they changed something: while they say the same, their age says nothing.
+        around = replace(around, stale_after=max(around.stale_after, now - measured + around.stale_after))
     return case_of(policy, state, answers, around, now)
+
+
+def _measured_at(answers: Answers | None) -> datetime | None:
+    """The time of the oldest answer; None when there are none."""
+    return min((one.at for each in answers.triggers for one in each.each()), default=None) if answers else None
 
 
 def _answer(story: Story, now: datetime) -> str:
@@ -93,9 +108,11 @@ def _standing(story: Story) -> tuple[str, datetime | None]:
         return "asleep", _last(story, lambda result: result.replicas == 0)
     if target.ready == 0:
         return f"waking ({target.replicas} replicas, none ready)", _last(
-            story, lambda result: not result.ready_replicas
+            story, lambda result: result.replicas > 0 and not result.ready_replicas
         )
-    return f"awake ({target.ready} of {target.replicas} ready)", _last(story, lambda result: result.ready_replicas > 0)
+    return f"awake ({target.ready} of {target.replicas} ready)", _last(
+        story, lambda result: result.replicas > 0 and result.ready_replicas > 0
+    )
 
 
 def _last(story: Story, holds: Callable[[ScaleResult], bool]) -> datetime | None:
@@ -109,17 +126,31 @@ def _last(story: Story, holds: Callable[[ScaleResult], bool]) -> datetime | None
 
 
 def _why(story: Story) -> str:
-    """The reason that made it so: of the last command that was sent, or of the last decision when none was."""
+    """The reason that made it so, and what is under way to change it."""
     said = story.state.said if story.state else None
-    last = story.decisions[-1].message.reason if story.decisions else None
+    last = story.decisions[-1].message if story.decisions else None
     target = story.state.target if story.state else None
     if target is not None and target.replicas == 0:
-        zero = next((noted for noted in reversed(story.commands) if noted.message.direction == "zero"), None)
-        if zero is not None:
-            return f"{zero.message.reason.message} [{zero.message.reason.code}]"
+        return _why_asleep(story, last)
+    if last is not None and last.action is Action.ZERO:
+        under_way = "the mode withholds its sleep" if last.withheld else "its sleep was asked for and is not done yet"
+        return f"{under_way}: {_told(last.reason)}"
     if said is not None:
         return f"{sentence(said.reason)} [{said.reason.code}]"
-    return f"{last.message} [{last.code}]" if last else "nobody decided anything yet"
+    return _told(last.reason) if last else "nobody decided anything yet"
+
+
+def _why_asleep(story: Story, last: Decision | None) -> str:
+    zero = next((noted for noted in reversed(story.commands) if noted.message.direction is Direction.ZERO), None)
+    why = _told(zero.message.reason) if zero else _told(last.reason) if last else "somebody put it there"
+    if last is None or last.action is not Action.UP:
+        return why
+    under_way = "the mode withholds its wake" if last.withheld else "its wake was asked for and is not done yet"
+    return f"{why}; {under_way}: {_told(last.reason)}"
+
+
+def _told(reason: Reason) -> str:
+    return f"{reason.message} [{reason.code}]"
 
 
 def chain(story: Story) -> Sequence[Link]:

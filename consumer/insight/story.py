@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Generic, TypeVar
 
+from consumer.core.answers import Answers
 from consumer.core.control import Control, Controls
 from consumer.core.inputs import RecordCause
 from consumer.core.observe import observe
@@ -83,6 +84,14 @@ class Story:
             logged = logged_from(noted.message)
             if isinstance(logged, Logged):
                 return logged
+        return None
+
+    def answers(self) -> Answers | None:
+        """The last answers that a decision was made by; what a request alone caused was decided without any."""
+        for noted in reversed(self.decisions):
+            logged = logged_from(noted.message)
+            if isinstance(logged, Logged) and logged.judged.answers and logged.judged.answers.triggers:
+                return logged.judged.answers
         return None
 
     def policy(self) -> Policy | None:
