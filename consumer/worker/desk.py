@@ -19,12 +19,14 @@ from consumer.core.window import Window
 from consumer.ports import Moment, Output, PolicyEntry, Record, Subject
 from consumer.telemetry import Presence
 from consumer.wire.decision import Judged, Judgement
+from consumer.wire.messages import path_of
 from consumer.worker.alarms import Alarms
 from consumer.worker.budget import SleepBudget
 from consumer.worker.intake import Fact, request_seen
 from consumer.worker.journal import Journal
 from consumer.worker.outputs import Outputs
 from consumer.worker.shared import Shared
+from schemas.service_status import Path
 
 # Requests of one service that follow a fresh one within this are counted together: nothing depends on each of them.
 _FOLD = timedelta(seconds=1)
@@ -260,7 +262,13 @@ class Desk:
         status = self._outputs.status(state, policy, mode, now)
         if status is not None:
             self._shown[key] = shows
+            self._tell_path(key, state)
             yield status
+
+    def _tell_path(self, key: ServiceKey, state: ServiceState) -> None:
+        path = path_of(state.hosts)
+        if path is not Path.UNKNOWN:
+            self._shared.ports.telemetry.path(key, resolver=path is Path.RESOLVER)
 
     def _shows(self, state: ServiceState, policy: Policy, mode: Mode) -> tuple[object, ...]:
         """Return what a status shows; the time of the last request only to the interval, or traffic would flood it."""

@@ -267,6 +267,8 @@ class Partition:
                     await self._commit()
             await asyncio.sleep(0)
         self._shared.ports.telemetry.evaluated(clock.read().now - begun.now)
+        self._shared.presences[self._place.partition] = self._desk.presences()
+        self._shared.tell_presences()
 
     async def _sweep(self, subjects: Sequence[Subject], now: datetime) -> Mapping[ServiceKey, Answers]:
         if not subjects:

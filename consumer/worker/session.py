@@ -84,6 +84,8 @@ class Session:
         await asyncio.wait([task])
         for topic in self._shared.settings.subscription().inputs:
             self._shared.ports.telemetry.lag_gone(topic, number)
+        self._shared.presences.pop(number, None)
+        self._shared.tell_presences()
         log.info("partition given up", partition=number)
 
     async def _own(self, number: int, partition: Partition) -> None:

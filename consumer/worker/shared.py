@@ -1,9 +1,11 @@
 """What all partitions of one worker share: ports, settings, and what people switched."""
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, field
 
 from consumer.core.control import Controls
+from consumer.telemetry import Presence
 from consumer.worker.settings import WorkerPorts, WorkerSettings
 
 
@@ -15,3 +17,9 @@ class Shared:
     settings: WorkerSettings
     controls: Controls = field(default_factory=Controls)
     controls_read: asyncio.Event = field(default_factory=asyncio.Event)
+    presences: dict[int, Counter[Presence]] = field(default_factory=dict)
+    """Per owned partition, what its services were at its last cycle."""
+
+    def tell_presences(self) -> None:
+        """Show how many services of all owned partitions are awake, asleep and so on."""
+        self.ports.telemetry.services(sum(self.presences.values(), Counter()))

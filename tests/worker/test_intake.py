@@ -5,14 +5,16 @@ import json
 import pytest
 
 from consumer.core.service import ServiceKey
+from consumer.ports import Record
 from consumer.telemetry import DeadLetterCause
 from consumer.worker.intake import Place, read
+from consumer.worker.session import runs
 from schemas.codec import decode
 from schemas.dead_letter import said_of
 from schemas.origin import origin_of
 from schemas.scale_result import ScaleResult
 from schemas.topics import MAX_VALUE_BYTES, Topic
-from tests.worker.bed import WEB, Bed, policy
+from tests.worker.bed import T0, WEB, Bed, policy
 
 CART = ServiceKey("shop", "cart")
 ASK_CART = b'{"svc": "cart", "namespace": "shop"}'
@@ -138,6 +140,9 @@ async def test_hosts_are_remembered_per_service_wherever_they_arrive() -> None:
         await bed.flush()
         (known,) = worker.states()[CART].hosts
         assert (known.incoming, known.allowed) == ("cart.shop", True)
+        bed.request(CART)
+        await bed.flush()
+        assert 'elasti_operator_mode{cluster="default",crd_name="shop/cart"} 1' in bed.telemetry.render()[0].decode()
 
 
 async def test_a_result_in_a_wrong_partition_is_forwarded() -> None:
@@ -152,3 +157,10 @@ async def test_a_result_in_a_wrong_partition_is_forwarded() -> None:
 
 def test_the_kinds_of_dead_letters_are_told_apart() -> None:
     assert {kind.value for kind in DeadLetterCause} == {"undecodable", "misrouted", "too-large"}
+
+
+def test_fetched_records_are_cut_into_runs_of_one_topics_partition() -> None:
+    places = [("a", 0), ("a", 0), ("a", 1), ("b", 1), ("a", 0)]
+    records = [Record(topic, partition, n, None, None, T0) for n, (topic, partition) in enumerate(places)]
+    assert [[record.offset for record in run] for run in runs(records)] == [[0, 1], [2], [3], [4]]
+    assert list(runs([])) == []

@@ -429,5 +429,6 @@ async def test_health_tells_what_is_restored_how_far_it_is_and_when_it_last_move
         assert all(lag == 0 for partition in health.partitions for lag in partition.lag.values())
         text = bed.telemetry.render()[0].decode()
         assert "elasti_consumer_lag" in text
+        assert 'elasti_services{cluster="default",status="unknown"} 1' in text
     assert not worker.health().joined
     assert "elasti_consumer_lag{" not in bed.telemetry.render()[0].decode()
