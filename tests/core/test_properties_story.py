@@ -88,6 +88,8 @@ class Story(RuleBasedStateMachine):
         self.a_cycle_judges(idle)
         self.the_handler_stalls_within_a_zero()
         self.worker.request(self.now)
+        # The handler knows of the newer command before it is done with the older one, which is superseded by it.
+        self.cluster.highest = max([self.cluster.highest, *(command.seq for command in self.cluster.commands)])
         for _ in range(len(self.cluster.commands) - self.cluster.committed):
             self.the_handler_takes_a_command("answered")
         self.cluster.land()
