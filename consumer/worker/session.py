@@ -35,24 +35,24 @@ class Session:
     async def run(self, stopping: asyncio.Event) -> LogError | None:
         """Work until it is over; returns what ended it, None when that was `stopping`."""
         async with self._tasks as tasks:
+            waits = [tasks.create_task(each) for each in (self._member(), self._over.wait(), stopping.wait())]
             try:
-                await self._shared.ports.membership.start(self)
-            except LogError as error:
-                self._fail(error)
-            else:
-                self.joined = self.worked = True
-                await self._until_over(tasks, stopping)
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             finally:
+                for waiting in waits:
+                    waiting.cancel()
                 self.joined = False
                 await self._leave()
         return self._error
 
-    async def _until_over(self, tasks: asyncio.TaskGroup, stopping: asyncio.Event) -> None:
-        own = [tasks.create_task(self._fetch())]
-        own += [tasks.create_task(_set(event)) for event in (self._over, stopping)]
-        await asyncio.wait(own, return_when=asyncio.FIRST_COMPLETED)
-        for task in own:
-            task.cancel()
+    async def _member(self) -> None:
+        """Join, then fetch until it fails; joining can take for ever, so it is a task that can be cancelled."""
+        try:
+            await self._shared.ports.membership.start(self)
+            self.joined = self.worked = True
+            await self._fetch()
+        except LogError as error:
+            self._fail(error)
 
     async def _leave(self) -> None:
         """Leave politely, as far as there is time: what is cut off is read again by the next owner."""
@@ -68,8 +68,8 @@ class Session:
         """Begin to take them over."""
         for number in sorted(partitions):
             partition = Partition(self._shared, Place(number, self._shared.ports.membership.partitions))
-            self.partitions[number] = partition
-            self._running[number] = self._tasks.create_task(self._own(number, partition))
+            task = self._tasks.create_task(self._own(number, partition))
+            self.partitions[number], self._running[number] = partition, task
 
     async def lost(self, partitions: frozenset[int]) -> None:
         """Finish them: what is decided is written, nothing else is."""
@@ -103,11 +103,7 @@ class Session:
     async def _fetch(self) -> None:
         membership, settings, clock = self._shared.ports.membership, self._shared.settings, self._shared.ports.clock
         while True:
-            try:
-                records = await membership.fetch(settings.fetch_limit, _WAIT)
-            except LogError as error:
-                self._fail(error)
-                return
+            records = await membership.fetch(settings.fetch_limit, _WAIT)
             # Nothing is awaited from here to the end: the partitions are the ones that were fetched for.
             self.moved_at = clock.read().now
             for chunk in runs(records):
@@ -135,7 +131,3 @@ def runs(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
             start = index
     if records:
         yield records[start:]
-
-
-async def _set(event: asyncio.Event) -> None:
-    await event.wait()

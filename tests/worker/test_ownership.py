@@ -14,6 +14,7 @@ from consumer.ports import (
     LogReader,
     LogSetupError,
     Output,
+    Ownership,
     Placed,
     PolicyEntry,
     Publisher,
@@ -432,3 +433,32 @@ async def test_health_tells_what_is_restored_how_far_it_is_and_when_it_last_move
         assert 'elasti_services{cluster="default",status="unknown"} 1' in text
     assert not worker.health().joined
     assert "elasti_consumer_lag{" not in bed.telemetry.render()[0].decode()
+
+
+async def test_a_worker_that_waits_for_its_first_partitions_can_be_stopped() -> None:
+    bed = Bed()
+    joining = asyncio.Event()
+
+    class Waiting(MemoryMembership):
+        async def start(self, ownership: Ownership) -> None:  # noqa: ARG002 - nobody is ever told
+            joining.set()
+            await asyncio.Event().wait()
+
+    membership = Waiting(bed.log, bed.settings.subscription())
+    worker = Worker(replace(bed.ports(), membership=membership), bed.settings)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(worker.run())
+        await joining.wait()
+        await worker.stop()
+
+
+async def test_a_leaving_that_takes_too_long_is_cut_off() -> None:
+    bed = Bed(policy(), settings=WorkerSettings(drain=timedelta(milliseconds=10)))
+
+    class Sticky(MemoryMembership):
+        async def stop(self) -> None:
+            await asyncio.Event().wait()
+
+    async with bed.running(replace(bed.ports(), membership=Sticky(bed.log, bed.settings.subscription()))) as worker:
+        assert worker.health().ready
+    assert not worker.health().joined

@@ -201,8 +201,10 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
         if consumer is None:
             return
         try:
-            await consumer.stop()
-        except (KafkaError, OSError) as error:
+            # A broker that is mute would keep us for as long as it is.
+            async with asyncio.timeout(self._connection.request_timeout.total_seconds()):
+                await consumer.stop()
+        except (KafkaError, OSError, TimeoutError) as error:
             raise self._connection.failed("leaving the group", error) from error
 
     def _of(self, partition: int) -> list[TopicPartition]:
