@@ -253,9 +253,16 @@ def test_secrets_do_not_get_into_the_log(logged: Callable[[], str]) -> None:
 
 def test_a_library_is_heard_only_when_it_complains(logged: Callable[[], str]) -> None:
     configure_logging("json", "info")
-    logging.getLogger("aiokafka.consumer").info("chatter")
-    logging.getLogger("aiokafka.consumer").warning("complaint")
+    logging.getLogger("watchfiles.main").info("chatter")
+    logging.getLogger("watchfiles.main").warning("complaint")
     assert [line["event"] for line in lines(logged())] == ["complaint"]
+
+
+@pytest.mark.parametrize(("level", "heard"), [("info", []), ("debug", ["coordinator dead"])])
+def test_kafkas_client_is_heard_only_by_who_debugs(logged: Callable[[], str], level: str, heard: list[str]) -> None:
+    configure_logging("json", level)
+    logging.getLogger("aiokafka.consumer").error("coordinator dead")
+    assert [line["event"] for line in lines(logged())] == heard
 
 
 def test_auto_is_for_machines_when_nobody_looks(logged: Callable[[], str]) -> None:
