@@ -28,7 +28,7 @@ from consumer.telemetry import configure_logging
 def command(settings: Settings, files: tuple[Path, ...], *, ask: bool, as_json: bool) -> int:
     """Validate ElastiService resources and their PromQL, and say what each would do.
 
-    Exit code 1 when anything is wrong; each fault is named with its file, line and field.
+    Exit code 1 when anything is wrong, or nothing is there; each fault is named with its file, line and field.
     """
     absent = [str(file) for file in files if not file.exists()]
     if absent:
@@ -53,7 +53,8 @@ async def _check(settings: Settings, *, ask: bool, as_json: bool) -> int:
         click.echo(orjson.dumps(_as_json(known, valid, answers), option=orjson.OPT_INDENT_2))
     else:
         _print(known, valid, answers)
-    return 1 if known.problems() else 0
+    # A check of nothing is no success: a wrong directory would pass for ever.
+    return 1 if known.problems() or not valid else 0
 
 
 async def _asked(settings: Settings, valid: Mapping[ServiceKey, Policy]) -> Mapping[ServiceKey, Answers]:
@@ -75,7 +76,9 @@ def _print(known: PolicyFiles, valid: Mapping[ServiceKey, Policy], answers: Mapp
         click.echo(notice)
     for problem in known.problems():
         click.secho(str(problem), fg="red")
-    click.echo(f"{len(valid)} valid, {len(known.problems())} problems")
+    if not (valid or known.problems()):
+        click.secho("there is no ElastiService resource in them", fg="red")
+    click.echo(f"valid: {len(valid)}, problems: {len(known.problems())}")
 
 
 def _told(answer: Answer) -> str:

@@ -24,6 +24,8 @@ KEYS = (
 )
 """Each key, what it does, and that in a word or two."""
 
+_UNDO = {"b": ("let Prometheus see", "see"), "f": ("allow the sleeps", "thaw")}
+
 NEWS = 6
 """The most decisions that are shown."""
 
@@ -184,7 +186,8 @@ def _news(news: Sequence[str], room: int) -> RenderableType:
 
 def _keys(scene: Scene, *, wide: bool) -> RenderableType:
     line = Text(no_wrap=True, overflow="ellipsis")
-    for key, meaning, word in KEYS:
-        undo = (key == "b" and scene.blind) or (key == "f" and scene.frozen)
-        line.append(f" {key} ", style="reverse").append(f" {'end: ' if undo else ''}{meaning if wide else word}  ")
+    undone = {key for key, broken in (("b", scene.blind), ("f", scene.frozen)) if broken}
+    for key, *words in KEYS:
+        meaning, word = _UNDO[key] if key in undone else words
+        line.append(f" {key} ", style="reverse").append(f" {meaning if wide else word}  ")
     return line
