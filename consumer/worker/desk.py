@@ -153,6 +153,10 @@ class Desk:
         if outcome.command is not None and outcome.command.direction is Direction.ZERO:
             self._budget = self._budget.spend(now)
         self._conclude(Judged(Judgement.CYCLE, state, around, now, policy, answers=answers), outcome)
+        shown = self._shown.get(key)
+        if shown is not None and policy is not None and shown[0] is not strictest(around.mode, policy.mode):
+            # Somebody switched its mode: that shows in its status, though nothing else changed.
+            self.journal.touch(key)
         mode = around.mode if policy is None else strictest(around.mode, policy.mode)
         if self._modes.setdefault(key, mode) is not mode:
             # Somebody switched it: the status shows that also of a service to which nothing else happens.
@@ -276,7 +280,7 @@ class Desk:
         age = None if last is None else last.timestamp() // self._shared.settings.interval.total_seconds()
         asked = None if state.ask is None else (state.ask.direction, state.ask.replicas)
         said = None if state.said is None else state.said.id
-        return policy.target, state.target, asked, state.hosts, said, state.last_wake_at, mode, age
+        return mode, policy.target, state.target, asked, state.hosts, said, state.last_wake_at, age
 
     def presences(self) -> Counter[Presence]:
         """Count the services by what they are now."""

@@ -9,8 +9,9 @@ from consumer.core.reasons import Code
 from consumer.core.service import Direction, ServiceKey
 from consumer.ports import Output, Transaction
 
-# A decision record is up to a few dozen kB with its inputs: this keeps a transaction within some MB.
+# Beside its records a transaction costs 6 ms: larger ones would gain little, and keep wakes waiting.
 FULL = 400
+FULL_BYTES = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Journal:
     _decisions: Counter[tuple[Action, Code]] = field(default_factory=Counter)
     _offsets: dict[tuple[str, int], int] = field(default_factory=dict)
     _touched: dict[ServiceKey, None] = field(default_factory=dict)
+    _bytes: int = 0
 
     @property
     def urgent(self) -> bool:
@@ -44,7 +46,7 @@ class Journal:
     @property
     def full(self) -> bool:
         """Whether so much waits that it should not grow any more."""
-        return len(self._outputs) + len(self._touched) >= FULL
+        return len(self._outputs) + len(self._touched) >= FULL or self._bytes >= FULL_BYTES
 
     @property
     def empty(self) -> bool:
@@ -54,16 +56,17 @@ class Journal:
     def add(self, output: Output) -> None:
         """Write this too, after what was added before."""
         self._outputs.append(output)
+        self._bytes += len(output.value or b"")
 
     def command(self, command: Command, output: Output) -> None:
         """Send a command."""
         self._commands.append(command)
-        self._outputs.append(output)
+        self.add(output)
 
     def decision(self, outcome: Outcome, output: Output) -> None:
         """Log a decision."""
         self._decisions[outcome.action, outcome.reason.code] += 1
-        self._outputs.append(output)
+        self.add(output)
 
     def touch(self, key: ServiceKey) -> None:
         """Write the service's state and status as they are when the journal is taken."""
@@ -84,4 +87,5 @@ class Journal:
         self._decisions.clear()
         self._offsets.clear()
         self._touched.clear()
+        self._bytes = 0
         return entry

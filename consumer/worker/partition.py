@@ -26,6 +26,8 @@ log = structlog.get_logger(__name__)
 
 # About 2 ms of judging, after which a wake gets its turn.
 _CHUNK = 200
+# A request takes 50 bytes: only somebody's garbage makes records heavy before there are too many of them.
+_HEAVY = 8_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class Partition:
         self._arrived = asyncio.Event()
         self._inbox: deque[Sequence[Record]] = deque()
         self._waiting = 0
+        self._waiting_bytes = 0
         self._changes: deque[PolicyEntry | PolicyGone] = deque()
         self._paused = False
         self._stopped = False
@@ -118,8 +121,10 @@ class Partition:
         """Take records of one topic in; when too many wait, no more are fetched."""
         self._inbox.append(records)
         self._waiting += len(records)
+        self._waiting_bytes += weight_of(records)
         self._arrived.set()
-        if self._waiting >= self._shared.settings.backlog and not self._paused:
+        too_many = self._waiting >= self._shared.settings.backlog or self._waiting_bytes >= _HEAVY
+        if too_many and not self._paused:
             self._paused = True
             self._shared.ports.membership.pause(self._place.partition)
 
@@ -174,17 +179,18 @@ class Partition:
 
     async def _take_records(self, moment: Moment) -> None:
         taken = 0
-        while self._inbox and taken < self._shared.settings.fetch_limit:
+        while self._inbox and taken < self._shared.settings.fetch_limit and not self._desk.journal.full:
             records = self._inbox.popleft()
             taken += len(records)
             self._waiting -= len(records)
+            self._waiting_bytes -= weight_of(records)
             name = records[0].topic
             batch = read(self._topics[name], records, self._place, self._shared.settings.cluster)
             self._apply(batch, moment)
             await self._forward(batch.strays)
             self._bury(batch.poisons)
             self._desk.journal.read_up_to(name, self._place.partition, records[-1].offset + 1)
-        if self._paused and self._waiting <= self._shared.settings.backlog // 2:
+        if self._paused and self._waiting <= self._shared.settings.backlog // 2 and self._waiting_bytes < _HEAVY // 2:
             self._paused = False
             self._shared.ports.membership.resume(self._place.partition)
 
@@ -358,6 +364,11 @@ class Partition:
             if command.direction is Direction.UP:
                 telemetry.woke(WakeStage.CONSUMED, command.decided_at - command.triggered_at)
                 telemetry.woke(WakeStage.DECIDED, max(now - command.decided_at, timedelta()))
+
+
+def weight_of(records: Sequence[Record]) -> int:
+    """Return the bytes that records keep in memory, roughly."""
+    return sum([len(record.value) for record in records if record.value is not None])
 
 
 def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -361,3 +361,18 @@ async def test_the_policy_itself_is_logged_once_with_its_first_decision() -> Non
         told = [decision.inputs.policy is not None for decision in bed.decisions()]
         assert told[0]
         assert not any(told[1:])
+
+
+async def test_a_switched_mode_shows_in_the_status_though_nothing_else_changed() -> None:
+    bed = Bed(policy())
+    async with bed.running():
+        bed.result("observed", replicas=0, ready_replicas=0)
+        await bed.pass_time(3 * CYCLE, timedelta(seconds=15))
+        control(bed, "shop/web", mode="observe")
+        await bed.pass_time(CYCLE)
+        await bed.flush()
+        statuses = [record.value or b"" for record in bed.records(Topic.SERVICE_STATUS)]
+        assert b'"mode":"full"' in statuses[-2]
+        assert b'"mode":"observe"' in statuses[-1]
+        await bed.pass_time(3 * CYCLE, timedelta(seconds=15))
+        assert len(bed.records(Topic.SERVICE_STATUS)) == len(statuses)

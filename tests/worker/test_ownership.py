@@ -121,6 +121,13 @@ class FlawedMembership(MemoryMembership):
         return await super().positions(partition)
 
 
+class OneByOne(MemoryMembership):
+    """A membership that fetches single records, as brokers do of large ones."""
+
+    async def fetch(self, limit: int, wait: timedelta) -> Sequence[Record]:
+        return await super().fetch(min(limit, 1), wait)
+
+
 def flawed(bed: Bed, *, opening: Flaw | None = None, commits: Flaw | None = None) -> WorkerPorts:
     ports = bed.ports()
     return replace(ports, writers=FlawedWriters(ports.writers, opening or Flaw(), commits or Flaw()))
@@ -407,6 +414,20 @@ async def test_a_backlog_is_read_in_bounded_memory() -> None:
         assert bed.committed(Topic.REQUEST_COUNTS) == asked.offset + 1
         assert len(bed.commands()) == 1
         assert 0 < most <= settings.backlog + settings.fetch_limit
+
+
+async def test_heavy_records_are_read_in_bounded_memory_and_written_in_parts() -> None:
+    bed = Bed(policy())
+    for _ in range(30):
+        bed.raw(Topic.REQUEST_COUNTS, b"x" * 1_000_000)
+    async with bed.running(replace(bed.ports(), membership=OneByOne(bed.log, bed.settings.subscription()))):
+        await bed.flush()
+        await bed.flush()
+        assert len(bed.records(Topic.DEAD_LETTER)) == 30
+        assert bed.committed(Topic.REQUEST_COUNTS) == 30
+        positions = [record.offset for record in bed.records(Topic.DEAD_LETTER)]
+        # Each transaction ends with a marker that takes an offset.
+        assert positions[-1] - 29 >= 30 // 5
 
 
 async def test_a_large_journal_is_written_in_parts() -> None:
