@@ -8,12 +8,17 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import IllegalStateError, KafkaError
 
-from consumer.adapters.kafka.connection import KafkaConnection, milliseconds, records_of
+from consumer.adapters.kafka.connection import ClientOptions, KafkaConnection, milliseconds, records_of
 from consumer.adapters.kafka.topics import rival_groups, same_partitions
 from consumer.ports import LogError, LogSetupError, Ownership, Record, Subscription
 
 # A member is waited for that long at a rebalance while it finishes; its heartbeats keep it a member meanwhile.
 _REBALANCE_MS = 30_000
+# Joining waits for all others: an answer may take that long, and some time more.
+_JOIN_MS = _REBALANCE_MS + 10_000
+# aiokafka leaves the group when nobody fetches; but a spare member without partitions has nothing to fetch, nor has
+# one whose gates are still closed. Whether our loops move is told by their health.
+_NEVER_MS = 10**12
 # A fetch that is under way keeps newly resumed partitions waiting, since a node answers one at a time.
 _FETCH_WAIT_MS = 100
 _PER_PARTITION = 1_048_576
@@ -45,7 +50,7 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
         self._ownership = ownership
         self._trouble = None
         consumer = self._consumer = AIOKafkaConsumer(
-            **self._connection.options(),
+            **self._options(),
             group_id=self._subscription.group,
             auto_offset_reset="earliest",
             enable_auto_commit=False,
@@ -54,6 +59,7 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
             session_timeout_ms=milliseconds(self._connection.session_timeout),
             heartbeat_interval_ms=milliseconds(self._connection.session_timeout) // 4,
             rebalance_timeout_ms=_REBALANCE_MS,
+            max_poll_interval_ms=_NEVER_MS,
             fetch_max_wait_ms=_FETCH_WAIT_MS,
             max_partition_fetch_bytes=_PER_PARTITION,
         )
@@ -66,6 +72,11 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
         except BaseException:
             await self.stop()
             raise
+
+    def _options(self) -> ClientOptions:
+        options = self._connection.options()
+        options["request_timeout_ms"] = _JOIN_MS
+        return options
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002 - all of ours, always
         """Give everything up before the group goes on; the protocol is eager."""
