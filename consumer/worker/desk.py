@@ -86,7 +86,9 @@ class Desk:
 
     def _unfold(self, key: ServiceKey, fold: _Fold | None, moment: Moment) -> None:
         if fold is not None and fold.last is not None:
-            self._request(key, request_seen(fold.last, fold.count), moment)
+            # Judging them would say what was said at the first one: they only count.
+            rest = request_seen(fold.last, fold.count)
+            self._keep(key, observe(self.states[key], rest, moment.now))
 
     def _request(self, key: ServiceKey, request: RequestSeen, moment: Moment) -> bool:
         """Judge one request; returns whether more of them, at this moment, could change nothing but counts."""
@@ -108,7 +110,7 @@ class Desk:
         if key not in self._policies:
             self._owed.add(key)
         self._conclude(Judged(Judgement.REQUEST, after, around, moment.now, policy, event=request), outcome)
-        return outcome.reason.code is not Code.STALE_REQUEST
+        return outcome.reason.code is Code.REQUEST
 
     def fact(self, key: ServiceKey, fact: Fact, moment: Moment) -> None:
         """Take in a host or a result, and ask again at once what it shows to be due."""
