@@ -128,10 +128,10 @@ class Program:
         """Where it listens."""
         return self._up.result().port
 
-    def says(self, words: str) -> bool:
-        """Whether one of its parts is ready and says this of itself."""
-        reports = [part.health() for part in self._up.result().health]
-        return any(report.ready and words in report.detail for report in reports)
+    def owns(self) -> int:
+        """How many partitions its worker has taken over; 0 while some of those it was given are not."""
+        (report,) = [report for part in self._up.result().health if (report := part.health()).part == "worker"]
+        return int(report.detail.split()[0]) if report.ready else 0
 
     async def stop(self) -> None:
         """Ask it to end, as SIGTERM does, and wait for the end."""
@@ -334,10 +334,10 @@ class System:
                 self._alive()
                 await asyncio.sleep(_LOOK_AGAIN)
 
-    async def until_says(self, program: Program, words: str) -> None:
-        """Wait until the program says this of itself."""
+    async def until_owns(self, program: Program, enough: Callable[[int], bool]) -> None:
+        """Wait until the program's worker owns so many partitions."""
         async with asyncio.timeout(_PATIENCE):
-            while not program.says(words):
+            while not enough(program.owns()):
                 self._alive()
                 await asyncio.sleep(_LOOK_AGAIN)
 
