@@ -13,7 +13,7 @@ from consumer.core.observe import moved, observe
 from consumer.core.outcome import Outcome
 from consumer.core.policy import Policy
 from consumer.core.reasons import Code
-from consumer.core.service import Direction, Mode, ServiceKey, strictest
+from consumer.core.service import Direction, Mode, Phase, ServiceKey, strictest
 from consumer.core.state import ServiceState
 from consumer.core.window import Window
 from consumer.ports import Moment, Output, PolicyEntry, Record, Subject
@@ -100,7 +100,8 @@ class Desk:
         if after is before:
             return False
         if request.count < 1:
-            self._keep(key, after)
+            if key in self.states:
+                self._keep(key, after)
             return False
         around = self._surroundings(key, policy, request.origin, Conditions(moment))
         outcome = respond(policy, after, request, around, moment.now)
@@ -116,8 +117,14 @@ class Desk:
         """Take in a host or a result, and ask again at once what it shows to be due."""
         before = self.states.get(key)
         if before is None:
-            # Neither a policy nor a wake: what is seen of it is no affair of ours.
-            return
+            if not (isinstance(fact, ResultSeen) and fact.phase is Phase.OBSERVED):
+                # Neither a policy nor a wake: what is seen of it is no affair of ours.
+                return
+            # The handler may know a policy before we do, and says only once what it sees of the target.
+            before = self._state(key, moment)
+            if before is None:
+                return
+            self._owed.add(key)
         after = observe(before, fact, moment.now)
         if after is before:
             return
@@ -176,7 +183,10 @@ class Desk:
 
     def _gone(self, key: ServiceKey, limit: datetime) -> bool:
         state = self.states.get(key)
-        return state is None or state.wake is None or max(state.wake.since, state.wake.triggered_at) <= limit
+        if state is None:
+            return True
+        wake = state.wake
+        return (state.first_seen_at if wake is None else max(wake.since, wake.triggered_at)) <= limit
 
     def _if_due(self, key: ServiceKey, moment: Moment, cause: Cause) -> None:
         state, policy = self.states.get(key), self._policy(key)
@@ -211,7 +221,10 @@ class Desk:
         known = self._policies.get(key)
         self._policies[key] = entry
         self._owed.discard(key)
-        state = self.states.get(key) or ServiceState(key, first_seen_at=moment.now)
+        state = self.states.get(key)
+        if state is None or state.policy_uid is None:
+            # It is ours from now on, whatever was seen or owed before.
+            state = replace(state or ServiceState(key, first_seen_at=moment.now), first_seen_at=moment.now)
         if entry.policy is None:
             self._keep(key, state)
             return

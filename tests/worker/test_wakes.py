@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from consumer.core.service import ServiceKey
 from consumer.ports import PolicyEntry
 from consumer.worker.settings import WorkerSettings
@@ -170,13 +172,53 @@ async def test_an_old_request_for_nobodys_service_leaves_nothing_behind() -> Non
         assert bed.records(Topic.STATE) == []
 
 
-async def test_what_is_seen_of_nobodys_service_is_no_affair_of_ours() -> None:
+async def test_a_target_that_was_seen_before_its_policy_is_known_once_the_policy_comes() -> None:
+    bed = Bed()
+    async with bed.running() as worker:
+        bed.result("observed", NEW, replicas=2)
+        await bed.flush()
+        assert NEW in worker.states()
+        assert bed.decisions() == []
+    # The handler says it once; a restart in between loses it no more.
+    bed.clock.now += timedelta(minutes=1)
+    async with bed.running() as worker:
+        bed.policies.put(PolicyEntry(NEW, policy(NEW)))
+        await bed.flush()
+        state = worker.states()[NEW]
+        assert state.target is not None
+        assert state.target.replicas == 2
+        assert state.first_seen_at > bed.clock.now - timedelta(minutes=1)
+
+
+async def test_what_is_seen_of_nobodys_service_is_forgotten_after_a_while() -> None:
     bed = Bed()
     async with bed.running() as worker:
         bed.result("observed", NEW)
         await bed.flush()
+        await bed.pass_time(timedelta(minutes=9), timedelta(seconds=30))
+        assert NEW in worker.states()
+        await bed.pass_time(timedelta(minutes=1))
+        assert worker.states() == {}
+        assert bed.records(Topic.STATE)[-1].value is None
+
+
+@pytest.mark.parametrize("phase", ["accepted", "ready", "failed"])
+async def test_other_results_of_nobodys_service_are_no_affair_of_ours(phase: str) -> None:
+    bed = Bed()
+    async with bed.running() as worker:
+        bed.result(phase, NEW)
+        await bed.flush()
         assert worker.states() == {}
         assert bed.committed(Topic.SCALE_RESULTS) == 1
+
+
+async def test_word_of_no_traffic_for_nobodys_service_leaves_nothing_behind() -> None:
+    bed = Bed()
+    async with bed.running() as worker:
+        bed.request(NEW, count=0)
+        await bed.flush()
+        assert worker.states() == {}
+        assert bed.committed(Topic.REQUEST_COUNTS) == 1
 
 
 async def test_a_direct_wake_is_adopted() -> None:
