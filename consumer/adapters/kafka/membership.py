@@ -93,9 +93,7 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
             self._must_be_together(tps)
             await self._ownership.gained(self._owned)
         except Exception as error:  # noqa: BLE001 - aiokafka swallows it, so the next fetch must say it
-            self._trouble = (
-                error if isinstance(error, LogError) else LogError(f"taking partitions over failed: {error!r}")
-            )
+            self._trouble = _told("taking partitions over", error)
 
     async def _give_up(self) -> None:
         lost, self._owned = self._owned, frozenset()
@@ -105,9 +103,7 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
         try:
             await self._ownership.lost(lost)
         except Exception as error:  # noqa: BLE001 - aiokafka swallows it, so the next fetch must say it
-            self._trouble = (
-                error if isinstance(error, LogError) else LogError(f"giving partitions up failed: {error!r}")
-            )
+            self._trouble = _told("giving partitions up", error)
 
     async def fetch(self, limit: int, wait: timedelta) -> Sequence[Record]:
         """Return records of resumed partitions.
@@ -135,13 +131,17 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
     async def _wait(self, limit: int, wait: timedelta) -> list[Record]:
         """Wait for records, until a partition is resumed that may have some already."""
         self._poke.clear()
-        async with asyncio.TaskGroup() as tasks:
-            getting, poked = tasks.create_task(self._get(limit, wait)), tasks.create_task(self._poke.wait())
-            waits = (getting, poked) if self._resumed else (poked,)
-            await asyncio.wait(waits, timeout=wait.total_seconds(), return_when=asyncio.FIRST_COMPLETED)
-            # A task that has records is done: between taking and returning them aiokafka awaits nothing.
-            for waiting in (getting, poked):
-                waiting.cancel()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                getting, poked = tasks.create_task(self._get(limit, wait)), tasks.create_task(self._poke.wait())
+                waits = (getting, poked) if self._resumed else (poked,)
+                await asyncio.wait(waits, timeout=wait.total_seconds(), return_when=asyncio.FIRST_COMPLETED)
+                # A task that has records is done: between taking and returning them aiokafka awaits nothing.
+                for waiting in (getting, poked):
+                    waiting.cancel()
+        except BaseExceptionGroup as group:
+            # Only the fetch can fail; whoever waits for a LogError would not know it inside a group.
+            raise group.exceptions[0] from group
         return getting.result() if getting.done() and not getting.cancelled() else []
 
     async def seek_to_committed(self, partition: int) -> Mapping[str, int]:
@@ -206,11 +206,17 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
 
     async def stop(self) -> None:
         """Finish what is owned, then leave at once."""
-        await self._give_up()
-        consumer, self._consumer = self._consumer, None
-        self._ownership = None
-        if consumer is None:
-            return
+        try:
+            await self._give_up()
+        finally:
+            # Also when the finishing was cut off: a consumer that nobody stops would stay in the group, be given
+            # partitions, and hand them to whoever joins with us next.
+            consumer, self._consumer = self._consumer, None
+            self._ownership = None
+            if consumer is not None:
+                await self._leave(consumer)
+
+    async def _leave(self, consumer: AIOKafkaConsumer) -> None:
         try:
             # A broker that is mute would keep us for as long as it is.
             async with asyncio.timeout(self._connection.request_timeout.total_seconds()):
