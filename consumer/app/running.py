@@ -1,9 +1,8 @@
 """Runs the roles of one process until it is told to stop, and puts the simulated cluster in where one is asked for."""
 
 import asyncio
-import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -74,27 +73,6 @@ async def run(assignment: Assignment, *, stopping: asyncio.Event, started: Calla
                 task.cancel()
     except BaseExceptionGroup as group:
         raise first_error(group) from group
-
-
-@contextmanager
-def stop_on_signals(stopping: asyncio.Event) -> Iterator[None]:
-    """Set the event at SIGTERM and SIGINT; a second one ends the process at once, as it does without us."""
-    loop = asyncio.get_running_loop()
-    signals = (signal.SIGTERM, signal.SIGINT)
-
-    def ask(number: signal.Signals) -> None:
-        log.info("stopping", signal=number.name)
-        stopping.set()
-        for each in signals:
-            loop.remove_signal_handler(each)
-
-    for each in signals:
-        loop.add_signal_handler(each, ask, each)
-    try:
-        yield
-    finally:
-        for each in signals:
-            loop.remove_signal_handler(each)
 
 
 @dataclass(frozen=True, slots=True)

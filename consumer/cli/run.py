@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 import click
 
@@ -49,20 +50,40 @@ def command(settings: Settings, roles: frozenset[Role], *, dev: bool) -> int:
 
 async def _run(settings: Settings, roles: frozenset[Role], *, dev: bool) -> int:
     # Loaded here: `elasti run --help` must not wait for the clients of Kafka and Prometheus.
-    from consumer.app.running import Assignment, Started, run, stop_on_signals  # noqa: PLC0415
+    from consumer.app.stopping import stop_on_signals, unless_stopped  # noqa: PLC0415
+
+    stopping, begun = asyncio.Event(), asyncio.Event()
+    with stop_on_signals(stopping):
+        done = await unless_stopped(
+            _serve(settings, roles, _Signs(stopping, begun), dev=dev), stopping=stopping, begun=begun
+        )
+    if done is None:
+        raise click.Abort
+    return done
+
+
+@dataclass(frozen=True, slots=True)
+class _Signs:
+    """What tells the program to stop, and what tells that it has begun."""
+
+    stopping: asyncio.Event
+    begun: asyncio.Event
+
+
+async def _serve(settings: Settings, roles: frozenset[Role], signs: _Signs, *, dev: bool) -> int:
+    from consumer.app.running import Assignment, Started, run  # noqa: PLC0415
 
     def started(up: Started) -> None:
+        signs.begun.set()
         click.echo(
             f"elasti runs {', '.join(sorted(roles))}; http://127.0.0.1:{up.port}/readyz tells how it is", err=True
         )
 
-    stopping = asyncio.Event()
     async with AsyncExitStack() as stack:
-        stack.enter_context(stop_on_signals(stopping))
         if dev:
             settings = await _with_dev(settings, stack)
         try:
-            await run(Assignment(settings, roles), stopping=stopping, started=started)
+            await run(Assignment(settings, roles), stopping=signs.stopping, started=started)
         except SettingsError as missing:
             raise UsageProblem(f"{missing}\n(or try it with --dev, which starts what is missing)") from None
         except OSError as error:

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import ConsoleDimensions
 from rich.live import Live
 
-from consumer.app.running import stop_on_signals
+from consumer.app.stopping import stop_on_signals, unless_stopped
 from consumer.demo import picture
 from consumer.demo.keys import pressed
 from consumer.demo.show import render
@@ -40,18 +40,7 @@ async def play(settings: Settings, wishes: Wishes) -> Summary | None:
     """
     stopping, begun = asyncio.Event(), asyncio.Event()
     with stop_on_signals(stopping):
-        async with asyncio.TaskGroup() as tasks:
-            playing = tasks.create_task(_play(settings, wishes, stopping, begun))
-            watching = tasks.create_task(_break_off(playing, stopping, begun))
-            playing.add_done_callback(lambda _: watching.cancel())
-    return None if playing.cancelled() else playing.result()
-
-
-async def _break_off(playing: asyncio.Task[Summary], stopping: asyncio.Event, begun: asyncio.Event) -> None:
-    """Nobody who presses Ctrl-C while Kafka starts wants to wait for it."""
-    await stopping.wait()
-    if not begun.is_set():
-        playing.cancel()
+        return await unless_stopped(_play(settings, wishes, stopping, begun), stopping=stopping, begun=begun)
 
 
 async def _play(settings: Settings, wishes: Wishes, stopping: asyncio.Event, begun: asyncio.Event) -> Summary:

@@ -15,7 +15,7 @@ NAMES = (
 
 def test_moments_are_told_by_the_time_of_day() -> None:
     reason = Reason(code="recent-traffic", message="long", facts={"last_request": STAMP, "left": "5s"})
-    assert brief(reason) == "request at 09:30:00, still cooling down"
+    assert brief(reason) == "request at 09:30:00, cooling down"
 
 
 def test_numbers_are_told_without_needless_digits() -> None:

@@ -1,0 +1,54 @@
+"""How a program is told to stop: once politely, before it has begun at once, and a second time whatever it does."""
+
+import asyncio
+import signal
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+Result = TypeVar("Result")
+
+
+@contextmanager
+def stop_on_signals(stopping: asyncio.Event) -> Iterator[None]:
+    """Set the event at SIGTERM and SIGINT; a second one ends the process at once, as it does without us."""
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGTERM, signal.SIGINT)
+
+    def ask(number: signal.Signals) -> None:
+        log.info("stopping", signal=number.name)
+        stopping.set()
+        for each in signals:
+            loop.remove_signal_handler(each)
+
+    for each in signals:
+        loop.add_signal_handler(each, ask, each)
+    try:
+        yield
+    finally:
+        for each in signals:
+            loop.remove_signal_handler(each)
+
+
+async def unless_stopped(
+    work: Coroutine[Any, Any, Result], *, stopping: asyncio.Event, begun: asyncio.Event
+) -> Result | None:
+    """Do the work, which ends by itself when `stopping` is set; stopped before it had `begun`, break it off: None.
+
+    Nobody who presses Ctrl-C while a Kafka starts wants to wait for it.
+    """
+
+    async def break_off() -> None:
+        await stopping.wait()
+        if not begun.is_set():
+            working.cancel()
+
+    async with asyncio.TaskGroup() as tasks:
+        working = tasks.create_task(work)
+        watching = tasks.create_task(break_off())
+        working.add_done_callback(lambda _: watching.cancel())
+    return None if working.cancelled() else working.result()
