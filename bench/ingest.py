@@ -23,6 +23,7 @@ from bench._bed import broker, quick, topics
 from bench.decide import AROUND, AWAKE, NOW, POLICY, REQUEST
 from consumer.adapters.clock import BrokerClock
 from consumer.adapters.kafka import KafkaConnection, KafkaMembership, KafkaPublisher, KafkaReader, KafkaWriters
+from consumer.app.parts import collect_rarely
 from consumer.core.decide import respond
 from consumer.core.inputs import RecordCause, ResultSeen
 from consumer.core.observe import observe
@@ -266,26 +267,33 @@ def unevenly(records: int) -> list[str]:
     return [f"service-{number}" for number in random.Random(7).choices(range(SERVICES), weights, k=records)]
 
 
+def busily(records: int) -> list[str]:
+    """A hundred services have all the traffic."""
+    return [f"service-{number}" for number in random.Random(7).choices(range(100), k=records)]
+
+
 TRAFFIC: Final[Sequence[tuple[str, Callable[[int], list[str]], int]]] = (
-    ("unevenly", unevenly, 100_000),
-    ("evenly", evenly, 20_000),
+    ("100 of 10,000 services are busy", busily, 100_000),
+    ("10,000 services, unevenly", unevenly, 50_000),
+    ("10,000 services, evenly", evenly, 10_000),
 )
 
 
 async def main(*, brief: bool) -> None:
     """Measure and print."""
     configure_logging("json", "error")
+    collect_rarely()
     rounds, share = (1, 10) if brief else (3, 1)
     async with broker() as bootstrap:
         for partitions in (1, 4):
-            for title, traffic, records in TRAFFIC:
+            for kind, (title, traffic, records) in enumerate(TRAFFIC):
                 names = traffic(records // share)
                 meters: dict[str, list[Meter]] = {}
                 for number in range(rounds):
-                    backlog = Backlog(bootstrap, f"{title}.{partitions}.{number}.", partitions, len(names))
+                    backlog = Backlog(bootstrap, f"t{kind}.{partitions}.{number}.", partitions, len(names))
                     for way, meter in (await one_round(backlog, names)).items():
                         meters.setdefault(way, []).append(meter)
-                print(f"\n{len(names)} records, {SERVICES} services {title}, {partitions} partitions, {rounds} rounds")
+                print(f"\n{title}: {len(names)} records, {partitions} partitions, {rounds} rounds")
                 report(len(names), meters)
 
 
