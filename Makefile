@@ -29,7 +29,7 @@ live: .venv/.ready ## the tests on a real Kafka and a real Prometheus (needs pro
 	.venv/bin/pytest -q -m live tests/live $(ARGS)
 
 bench: .venv/.ready ## the budgets, side by side with their peers (ARGS="decode" for one of them)
-	@for name in $(or $(ARGS),$(basename $(notdir $(wildcard bench/[a-z]*.py)))); do echo "== $$name"; .venv/bin/python -m bench.$$name || exit 1; done
+	@for name in $(or $(filter-out -%,$(ARGS)),$(basename $(notdir $(wildcard bench/[a-z]*.py)))); do echo "== $$name"; .venv/bin/python -m bench.$$name $(filter -%,$(ARGS)) || exit 1; done
 
 up: ## Kafka, Prometheus and elasti in containers
 	docker compose up --build $(ARGS)
