@@ -15,6 +15,7 @@ from schemas.partitioning import partition_for
 log = structlog.get_logger(__name__)
 
 _WAIT = timedelta(seconds=1)
+_SAY_AGAIN = 0.5
 
 
 class Session:
@@ -80,8 +81,7 @@ class Session:
     async def _end(self, number: int) -> None:
         partition, task = self.partitions.pop(number), self._running.pop(number)
         await partition.stop()
-        task.cancel()
-        await asyncio.wait([task])
+        await _cancelled(task)
         for topic in self._shared.settings.subscription().inputs:
             self._shared.ports.telemetry.lag_gone(topic, number)
         self._shared.presences.pop(number, None)
@@ -119,6 +119,13 @@ class Session:
         partition = self.partitions.get(partition_for(change.key.namespace, change.key.name, count))
         if partition is not None:
             partition.changed(change)
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    """End a task; a client that is just being closed swallows a cancellation, so it is said until it is heard."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=_SAY_AGAIN)
 
 
 def runs(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
