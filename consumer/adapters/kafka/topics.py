@@ -16,6 +16,7 @@ _LOOKS = 200
 _LOOK_AGAIN = 0.05
 _OK = 0
 _EXISTS = 36
+_BROKERS_DEFAULT = -1
 
 
 async def create_topics(
@@ -33,6 +34,8 @@ async def create_topics(
                     spec.topic.under(prefix),
                     num_partitions=spec.partitions(partitions),
                     replication_factor=replication,
+                    # -1, the broker's default, is taken by the client only beside assignments: an empty list of them.
+                    replica_assignments={} if replication == _BROKERS_DEFAULT else None,
                     topic_configs=dict(spec.config()),
                 )
                 for spec in missing
