@@ -6,7 +6,6 @@ unknown service); 2 wrong words or settings; 3 something needed is away or faile
 """
 
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 
@@ -65,8 +64,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except click.Abort:
         click.echo("interrupted", err=True)
         sys.exit(130)
-    except BrokenPipeError:
-        # As in `elasti tail results | head`: the rest of the output has nowhere to go, also at the end of the process.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
     sys.exit(code if isinstance(code, int) else 0)

@@ -2,6 +2,8 @@
 
 import asyncio
 import functools
+import os
+import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
@@ -27,6 +29,9 @@ KAFKA = (
 
 HIDDEN = frozenset({"notices", "kafka_sasl_password", "prometheus_authorization"})
 """Never flags: the list of running processes shows everybody's flags."""
+
+NOBODY_READS = 141
+"""The exit code of a program whose output is not read to its end, as shells have it."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Result = TypeVar("Result")
@@ -90,6 +95,10 @@ def finish_with(work: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run(_unwrapped(work))
     except LogError as error:
         raise AwayProblem(str(error)) from None
+    except BrokenPipeError:
+        # As in `elasti tail results | head`: what is left of the output has nowhere to go, also at the very end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise click.exceptions.Exit(NOBODY_READS) from None
     except KeyboardInterrupt:
         raise click.Abort from None
 
