@@ -12,13 +12,15 @@ from consumer.telemetry import DeadLetterCause
 from consumer.wire.messages import result_seen
 from schemas.cloudevents import trace_of
 from schemas.codec import Undecodable, decode, decode_host, decode_request_counts
-from schemas.origin import origin_of
+from schemas.origin import Origin, origin_of
 from schemas.partitioning import partition_for, record_key
 from schemas.scale_result import ScaleResult
 from schemas.topics import MAX_MESSAGE_BYTES, Topic
 
 # The headers that say where a forwarded record came from, and what Kafka puts around a record.
 _FORWARD_OVERHEAD = 2_048
+# No topic of ours has more partitions; with some 120 bytes for each place a state stays far below a record's limit.
+_MOST = 1_024
 
 Fact = HostSeen | ResultSeen
 
@@ -66,7 +68,7 @@ class Batch:
 
     def misplaced(self, record: Record, namespace: str, service: str, place: Place) -> None:
         """Forward it once: what was forwarded and is still wrong would go round for ever."""
-        origin = origin_of(record.headers)
+        origin = _forwarded(record)
         if origin is not None:
             cause = (
                 f"forwarded from {origin.topic}/{origin.partition}@{origin.offset} into a partition that is wrong too"
@@ -153,10 +155,20 @@ def request_seen(record: Record, count: int) -> RequestSeen:
 
 def came_from(record: Record) -> tuple[RecordCause, datetime]:
     """Return where and when a record entered the log: for a forwarded one that is where it was before."""
-    origin = origin_of(record.headers) if record.headers else None
+    origin = _forwarded(record)
     if origin is None:
         return RecordCause(record.topic, record.partition, record.offset), record.at
     return RecordCause(origin.topic, origin.partition, origin.offset), origin.time
+
+
+def _forwarded(record: Record) -> Origin | None:
+    """Return the origin that a forwarder of ours wrote; it moves a record within its topic.
+
+    Any producer can write such headers, and a mirror copies them: each made-up place would be remembered in the
+    service's state, until that is too large to be written and nothing of the partition is written any more.
+    """
+    origin = origin_of(record.headers) if record.headers else None
+    return origin if origin is not None and origin.topic == record.topic and origin.partition < _MOST else None
 
 
 @lru_cache(maxsize=65_536)

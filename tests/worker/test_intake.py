@@ -11,7 +11,7 @@ from consumer.worker.intake import Place, read
 from consumer.worker.session import runs
 from schemas.codec import decode
 from schemas.dead_letter import said_of
-from schemas.origin import origin_of
+from schemas.origin import Origin, origin_of
 from schemas.scale_result import ScaleResult
 from schemas.topics import MAX_VALUE_BYTES, Topic
 from tests.worker.bed import T0, WEB, Bed, policy
@@ -46,6 +46,18 @@ async def test_a_repeated_forward_changes_nothing() -> None:
         await bed.flush()
         assert worker.states()[CART] == before
         assert len(bed.commands()) == 1
+
+
+@pytest.mark.parametrize(("topic", "partition"), [("of-a-mirror", 0), ("elasti.request-counts", 1_024)])
+async def test_an_origin_that_no_forwarder_of_ours_writes_is_not_remembered(topic: str, partition: int) -> None:
+    bed = Bed(policy())
+    async with bed.running() as worker:
+        for number in range(300):
+            bed.request(headers=Origin(topic + "x" * 4_000 * (partition == 0), partition + number, 7, T0).headers())
+        await bed.flush()
+        (mark,) = [mark for mark in worker.states()[WEB].marks if mark.topic.endswith("request-counts")]
+        assert (mark.topic, mark.partition, mark.offset) == (bed.name(Topic.REQUEST_COUNTS), 0, 299)
+        assert len(worker.states()[WEB].marks) == 1
 
 
 async def test_what_was_forwarded_and_is_still_wrong_goes_to_the_dead_letters() -> None:
