@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -271,6 +272,33 @@ async def test_a_gate_is_left_when_its_partition_is_lost() -> None:
         assert [len(worker.health().partitions) for worker in (first, second)] == [1, 1]
         await first.stop()
         await second.stop()
+
+
+class DeafReader(MemoryReader):
+    """A restore that never ends, by a client that swallows the first cancellation, as one that is being closed does."""
+
+    restoring = False
+
+    async def read_to_end(self, topic: str, partition: int) -> AsyncIterator[Sequence[Record]]:
+        if not topic.endswith(Topic.STATE):
+            async for records in super().read_to_end(topic, partition):
+                yield records
+            return
+        self.restoring = True
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+
+async def test_a_gate_that_does_not_hear_its_end_at_once_is_told_again() -> None:
+    bed = Bed(policy())
+    reader = DeafReader(bed.log)
+    worker = Worker(replace(bed.ports(), reader=reader), bed.settings)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(worker.run())
+        await bed.until(lambda: reader.restoring)
+        await worker.stop()
+    assert bed.log.groups_with_members() == []
 
 
 async def test_a_state_that_can_not_be_read_ends_the_worker_and_says_what_to_do() -> None:
