@@ -156,9 +156,10 @@ def request_seen(record: Record, count: int) -> RequestSeen:
 def came_from(record: Record) -> tuple[RecordCause, datetime]:
     """Return where and when a record entered the log: for a forwarded one that is where it was before."""
     origin = _forwarded(record)
-    if origin is None:
+    if origin is None or origin.partition == record.partition:
         return RecordCause(record.topic, record.partition, record.offset), record.at
-    return RecordCause(origin.topic, origin.partition, origin.offset), origin.time
+    # Nothing is forwarded before it was there; a made-up time that is still to come would outdate every real request.
+    return RecordCause(origin.topic, origin.partition, origin.offset), min(origin.time, record.at)
 
 
 def _forwarded(record: Record) -> Origin | None:

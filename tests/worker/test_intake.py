@@ -1,6 +1,7 @@
 """What arrives: in the right partition or not, readable or not; nothing is lost and nothing stops the rest."""
 
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -58,6 +59,20 @@ async def test_an_origin_that_no_forwarder_of_ours_writes_is_not_remembered(topi
         (mark,) = [mark for mark in worker.states()[WEB].marks if mark.topic.endswith("request-counts")]
         assert (mark.topic, mark.partition, mark.offset) == (bed.name(Topic.REQUEST_COUNTS), 0, 299)
         assert len(worker.states()[WEB].marks) == 1
+
+
+@pytest.mark.parametrize("partition", [0, 1])
+async def test_a_made_up_origin_that_is_still_to_come_does_not_outdate_real_requests(partition: int) -> None:
+    bed = Bed(policy(), policy(CART), partitions=2)
+    topic, places = bed.name(Topic.REQUEST_COUNTS), (bed.home(WEB), bed.home(CART))
+    async with bed.running() as worker:
+        ahead = Origin(topic, places[partition], 2**62, T0 + timedelta(days=30_000))
+        bed.request(headers=ahead.headers())
+        await bed.flush()
+        await bed.pass_time(timedelta(seconds=1))
+        real = bed.raw(Topic.REQUEST_COUNTS, b'{"svc": "web", "namespace": "shop"}', places[partition])
+        await bed.flush()
+        assert worker.states()[WEB].last_request_at == real.at
 
 
 async def test_what_was_forwarded_and_is_still_wrong_goes_to_the_dead_letters() -> None:
