@@ -43,9 +43,6 @@ _KUBEELASTI = {
     "PROMETHEUS_TRIGGER_AUTHORIZATION_HEADER": "prometheus_authorization",
     "WATCH_NAMESPACES": "watch_namespaces",
     "ELASTI_OPERATOR_PORT": "http_port",
-    "ELASTI_OPERATOR_NAMESPACE": "namespace",
-    "ELASTI_RESOLVER_NAMESPACE": "resolver_namespace",
-    "KUBERNETES_CLUSTER_DOMAIN": "cluster_domain",
 }
 """KubeElasti's variables and the settings they fill; `POLLING_INTERVAL` has rules of its own."""
 
@@ -148,10 +145,6 @@ class Settings(BaseSettings):
 
     cluster: Text = Field("default", description="name of the Kubernetes cluster in outputs and metrics")
     cluster_access: ClusterAccess | None = Field(None, description="which cluster is scaled, and how it is reached")
-    kubeconfig: Path | None = Field(None, description="kubeconfig file, with cluster access `kubeconfig`")
-    cluster_domain: str = Field("cluster.local", description="DNS domain of the cluster")
-    namespace: str = Field("elasti", description="namespace that elasti itself runs in")
-    resolver_namespace: str | None = Field(None, description="namespace of the resolvers (absent: elasti's own)")
     watch_namespaces: Names = Field((), description="only these namespaces, separated by commas (empty: all)")
     policies: Paths = Field((), description="files or directories with ElastiService resources, by commas")
     mode: Mode = Field(Mode.FULL, description="how much is carried out")
@@ -164,7 +157,6 @@ class Settings(BaseSettings):
     prometheus_deadline: Duration = Field(timedelta(seconds=5), description="longest wait for one request")
 
     handler_parallelism: int = Field(64, ge=1, description="targets that are scaled at a time")
-    journal_dir: Path | None = Field(None, description="where direct wakes are written down while Kafka is away")
     http_host: str = Field("0.0.0.0", description="address of the HTTP server")  # noqa: S104 - resolvers call from other pods
     http_port: Port = Field(DEFAULT_HTTP_PORT, description="port of the HTTP server (0: any free one)")
     log_format: Literal["auto", "console", "json"] = Field("auto", description="auto: console on a terminal")

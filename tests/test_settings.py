@@ -80,7 +80,7 @@ def test_kubeelastis_variables_are_understood_and_ours_win_over_them(set_env: Se
     assert settings.prometheus_authorization is not None
     assert settings.prometheus_authorization.get_secret_value() == f"Bearer {SECRET}"
     assert settings.watch_namespaces == ("shop", "till")
-    assert (settings.http_port, settings.namespace) == (8014, "scaling")
+    assert settings.http_port == 8014
     assert settings.polling_interval == timedelta(seconds=15)
     set_env("ELASTI_POLLING_INTERVAL", "20s")
     set_env("ELASTI_HTTP_PORT", "8015")
@@ -219,7 +219,7 @@ def test_secrets_are_never_shown() -> None:
     assert SECRET not in str(shown)
     assert shown["prometheus_address"] == "http://********@prometheus:9090"
     assert shown["kafka_sasl_password"] == "********"  # noqa: S105 - the mask
-    assert (shown["policies"], shown["polling_interval"], shown["kubeconfig"]) == ("a,b", "30s", "")
+    assert (shown["policies"], shown["polling_interval"], shown["kafka_tls_ca"]) == ("a,b", "30s", "")
 
 
 def test_a_secret_of_the_wrong_type_is_not_repeated() -> None:

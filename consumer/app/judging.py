@@ -32,7 +32,12 @@ def policy_files(settings: Settings) -> PolicyFiles:
 async def judges(settings: Settings, telemetry: Telemetry | None = None) -> AsyncIterator[Judges]:
     """Open what asks every trigger, over pooled connections; requests are counted where there is a telemetry."""
     measurements = PrometheusMeasurements()
-    batcher = Batcher(measurements, count=partial(_count, telemetry)) if telemetry else Batcher(measurements)
+    batcher = Batcher(
+        measurements,
+        count=partial(_count, telemetry) if telemetry else lambda _: None,
+        request_limit=settings.prometheus_deadline,
+        concurrent=settings.prometheus_concurrency,
+    )
     # A sweep ends before the next one of its partition begins, however slow the servers are.
     sweeping = SweepJudges(registry_of(settings), batcher, limit=min(SWEEP_LIMIT, settings.polling_interval * 2 / 3))
     try:
