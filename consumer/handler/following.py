@@ -126,7 +126,7 @@ class Following:
 def _note(told: dict[ServiceKey, Told], record: Record) -> None:
     """The last record of a key counts; a tombstone says that nothing is known any more."""
     if record.value is None:
-        told.pop(ServiceKey.parse((record.key or b"").decode()), None)
+        _forget(told, record)
         return
     status = decode(ServiceStatus, record.value)
     if isinstance(status, Undecodable):
@@ -139,3 +139,13 @@ def _note(told: dict[ServiceKey, Told], record: Record) -> None:
         return
     ready = status.ready_replicas or 0
     told[key] = Told(target.uid, target.generation, status.replicas, ready, up=ready > 0)
+
+
+def _forget(told: dict[ServiceKey, Told], record: Record) -> None:
+    try:
+        key = ServiceKey.parse((record.key or b"").decode())
+    except ValueError as error:
+        # Whoever wrote that meant no service; a restore that ends here would end here for ever.
+        _log.warning("unreadable tombstone", partition=record.partition, offset=record.offset, cause=str(error))
+        return
+    told.pop(key, None)

@@ -3,7 +3,7 @@
 import pytest
 
 from consumer.core.service import ServiceKey
-from consumer.ports import TargetBusyError, TargetKey, TargetView
+from consumer.ports import Output, TargetBusyError, TargetKey, TargetView
 from schemas.parts import KnownTarget, Reason
 from schemas.service_status import ServiceStatus
 from schemas.topics import Topic
@@ -186,6 +186,18 @@ async def test_a_status_that_was_taken_back_or_knows_no_target_counts_as_nothing
     async with bed.running():
         await settled()
     assert bed.phases() == ["observed"]
+
+
+@pytest.mark.parametrize("key", [b"not a service", b"a/b/c", b"\xff/web", b""])
+async def test_a_tombstone_of_no_service_is_passed_over(bed: Bed, key: bytes) -> None:
+    status(bed, bed.targets.create(TARGET, replicas=1))
+    bed.log.append(Output(bed.settings.topic(Topic.SERVICE_STATUS), bed.partition(WEB), key, None))
+    handler = bed.handler()
+    async with bed.running(handler):
+        await settled()
+        assert handler.health().ready
+    # What the log said of the others is known all the same.
+    assert bed.phases() == []
 
 
 async def test_our_own_sleep_is_not_observed_although_the_watch_shows_it_before_the_call_returns(bed: Bed) -> None:
