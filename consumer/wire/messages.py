@@ -9,6 +9,7 @@ from consumer.core.service import Direction, Mode, TargetRef
 from consumer.core.service import Phase as CorePhase
 from consumer.core.state import HostFacts, ServiceState
 from consumer.wire.shapes import json_of
+from schemas.codec import MAX_CAUSE
 from schemas.control import Control, Freeze, ModeSetting
 from schemas.parts import KnownTarget
 from schemas.parts import Mode as WireMode
@@ -31,7 +32,10 @@ def command_message(command: Command, cluster: str) -> ScaleCommand:
 
 
 def result_seen(result: ScaleResult, origin: RecordCause) -> ResultSeen:
-    """Return what a result tells the core; a target that was not found has no uid and generation 0."""
+    """Return what a result tells the core; a target that was not found has no uid and generation 0.
+
+    Its texts are cut, since they go into the state, which has to fit into a record whatever a cluster answers.
+    """
     return ResultSeen(
         phase=CorePhase(result.phase.value),
         command_id=result.command_id,
@@ -43,8 +47,8 @@ def result_seen(result: ScaleResult, origin: RecordCause) -> ResultSeen:
         at=result.at,
         origin=origin,
         direct=result.cause is ResultCause.DIRECT,
-        manager=result.manager,
-        error=result.error.message if result.error else None,
+        manager=result.manager[:MAX_CAUSE] if result.manager else None,
+        error=result.error.message[:MAX_CAUSE] if result.error else None,
         retryable=result.error.retryable if result.error else False,
         triggered_at=result.triggered_at,
     )

@@ -26,7 +26,7 @@ from consumer.wire.messages import (
     result_seen,
     status_message,
 )
-from schemas.codec import Undecodable
+from schemas.codec import MAX_CAUSE, Undecodable
 from schemas.parts import KnownTarget
 from schemas.scale_result import Phase as WirePhase
 from schemas.scale_result import ResultCause, ResultError, ScaleResult
@@ -123,6 +123,15 @@ def test_a_failed_result_of_a_target_that_is_not_there() -> None:
     seen = result_seen(gone, ORIGIN)
     assert (seen.phase, seen.uid, seen.generation) == (Phase.FAILED, "", 0)
     assert (seen.error, seen.retryable) == ("there is no Deployment web", True)
+
+
+def test_long_words_of_a_cluster_are_cut_before_they_get_into_the_state() -> None:
+    long = "x" * (MAX_CAUSE + 1)
+    seen = result_seen(
+        result(phase=WirePhase.FAILED, manager=long, error=ResultError(code="invalid", message=long, retryable=False)),
+        ORIGIN,
+    )
+    assert seen.error == seen.manager == "x" * MAX_CAUSE
 
 
 @pytest.mark.parametrize("phase", WirePhase)
