@@ -75,7 +75,7 @@ def handler_of(commons: Commons, targets: Targets) -> ScaleHandler:
     settings = commons.settings
     connection = connection_of(settings, "handler")
     ours = HandlerSettings(
-        group=f"{settings.topic_prefix}{settings.handler_group}",
+        group=settings.handler_group,
         cluster=settings.cluster,
         prefix=settings.topic_prefix,
         mode=settings.mode,

@@ -61,7 +61,7 @@ class HandlerSettings:
     bounds the commands that were read and not answered, `remembered` the services whose newest command is kept.
     """
 
-    group: str = f"{DEFAULT_PREFIX}handler"
+    group: str = "handler"
     cluster: str = "default"
     prefix: str = DEFAULT_PREFIX
     mode: Mode = Mode.FULL
@@ -84,4 +84,5 @@ class HandlerSettings:
     def subscription(self) -> Subscription:
         """What the handlers' group reads; what they write or look up must be partitioned alike."""
         keyed = (self.topic(Topic.SCALE_RESULTS), self.topic(Topic.SERVICE_STATUS))
-        return Subscription(self.group, (self.topic(Topic.SCALE_COMMANDS),), keyed, committed_only=True)
+        group = f"{self.prefix}{self.group}"
+        return Subscription(group, (self.topic(Topic.SCALE_COMMANDS),), keyed, committed_only=True)

@@ -340,7 +340,7 @@ class Bed:
 
     def committed(self) -> int:
         """How many commands are committed, over all partitions."""
-        return sum(self.log.committed.get(self.settings.group, {}).values())
+        return sum(self.log.committed.get(self.settings.subscription().group, {}).values())
 
     async def later(self, length: timedelta) -> None:
         """Let everything come to rest, move the clock, and let everything come to rest again."""

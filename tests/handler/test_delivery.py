@@ -24,10 +24,10 @@ def bed() -> Bed:
 
 async def killed(bed: Bed, running: asyncio.Task[None]) -> None:
     """End a handler while the log is away, so that nothing which it did is answered or committed: as a kill does."""
-    before = dict(bed.log.committed.get(bed.settings.group, {}))
+    before = dict(bed.log.committed.get(bed.settings.subscription().group, {}))
     running.cancel()
     await asyncio.wait((running,))
-    assert bed.log.committed.get(bed.settings.group, {}) == before
+    assert bed.log.committed.get(bed.settings.subscription().group, {}) == before
 
 
 async def test_an_offset_stays_until_the_log_has_the_answer(bed: Bed) -> None:
@@ -256,7 +256,7 @@ async def test_transaction_marks_leave_no_lag_behind(bed: Bed) -> None:
         await bed.command_in_transaction(up(2))
         await settled()
     place = (bed.settings.topic(Topic.SCALE_COMMANDS), bed.partition(WEB))
-    assert bed.log.committed[bed.settings.group][place] >= bed.log.end(place, committed_only=True) - 1
+    assert bed.log.committed[bed.settings.subscription().group][place] >= bed.log.end(place, committed_only=True) - 1
 
 
 async def test_a_handler_that_was_cancelled_ends_as_politely(bed: Bed) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from consumer.adapters.memory import MemoryMembership
 from consumer.handler.scale_handler import ScaleHandler
+from consumer.handler.wiring import HandlerSettings
 from consumer.ports import LogError
 from tests.handler.bed import Bed, ShakyMembership, settled
 from tests.handler.samples import MS, SECOND, TARGET, WEB, up
@@ -29,6 +30,11 @@ def member(bed: Bed) -> ShakyMembership:
 @pytest.fixture
 def handler(bed: Bed, member: ShakyMembership) -> ScaleHandler:
     return ScaleHandler(replace(bed.ports(), membership=member), bed.settings)
+
+
+def test_the_prefix_of_the_topics_is_also_that_of_the_group() -> None:
+    assert HandlerSettings().subscription().group == "elasti.handler"
+    assert HandlerSettings(prefix="stage.", group="hands").subscription().group == "stage.hands"
 
 
 async def test_a_log_that_is_away_at_the_start_is_joined_when_it_comes(

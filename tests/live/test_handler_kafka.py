@@ -45,7 +45,7 @@ class Stage:
     """One installation on a real broker: its topics, its cluster, its policies, and the worker's pen."""
 
     def __init__(self, kafka: EmbeddedKafka, prefix: str) -> None:
-        self.settings = HandlerSettings(prefix=prefix, group=f"{prefix}handler", drain=timedelta(milliseconds=500))
+        self.settings = HandlerSettings(prefix=prefix, drain=timedelta(milliseconds=500))
         self.connection = KafkaConnection(kafka.bootstrap)
         self.clock = BrokerClock()
         self.cluster = SimulatedCluster(self.clock)
