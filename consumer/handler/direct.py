@@ -3,9 +3,10 @@
 import asyncio
 from itertools import count
 
+from consumer.core.case import pause_in_force
 from consumer.core.inputs import CycleCause
 from consumer.core.outcome import Command, derived_id
-from consumer.core.policy import Pause, PauseKind, Policy
+from consumer.core.policy import PauseKind
 from consumer.core.reasons import Code, because
 from consumer.core.service import Direction, Phase, ServiceKey
 from consumer.handler.approach import Answer
@@ -68,7 +69,8 @@ class DirectWakes:
         policy = self._shop.scene.policy(key)
         if policy is None:
             raise TargetInvalidError(f"{key} has no policy in force here; nothing is known of its target")
-        if _pauses_all(policy.pause) and self._in_force(policy):
+        pause = pause_in_force(policy, now)
+        if pause is not None and pause.kind is PauseKind.ALL:
             raise TargetInvalidError(f"{key} is paused altogether; remove its annotation to let it wake")
         cause = CycleCause("direct", next(self._counter))
         command = Command(
@@ -92,10 +94,6 @@ class DirectWakes:
             raise TargetInvalidError(withheld.message)
         return command
 
-    def _in_force(self, policy: Policy) -> bool:
-        until = policy.pause.until if policy.pause else None
-        return until is None or self._shop.clock.read().now < until
-
     def _result(self, command: Command, answer: Answer) -> Result:
         now = self._shop.clock.read().now
         return Result(
@@ -109,7 +107,3 @@ class DirectWakes:
             trace=command.trace,
             cause=ResultCause.DIRECT,
         )
-
-
-def _pauses_all(pause: Pause | None) -> bool:
-    return pause is not None and pause.kind is PauseKind.ALL

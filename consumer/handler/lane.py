@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+from consumer.core.asks import TAKEN
 from consumer.core.outcome import Command
 from consumer.core.service import Direction, Phase, ServiceKey
 from consumer.handler.approach import Answer, Approach
@@ -20,7 +21,6 @@ from consumer.handler.waiting import first_of
 from consumer.handler.wiring import HandlerSettings
 from consumer.ports import Clock, TargetBusyError, TargetError, TargetKey
 
-_TAKEN = frozenset({Phase.ACCEPTED, Phase.UNCHANGED})
 _RANKS = {Direction.UP: 0, Direction.PREPARE: 1, Direction.ZERO: 2}
 
 
@@ -201,7 +201,7 @@ class Lane:
                 prepared[result.key] = result.command_id or ""
             case Direction.ZERO if result.phase is Phase.ACCEPTED:
                 prepared.pop(result.key, None)
-            case Direction.UP if result.phase in _TAKEN:
+            case Direction.UP if result.phase in TAKEN:
                 known = prepared.pop(result.key, None)
                 # The command says so itself when its prepare was answered by a handler before us.
                 if known is not None or takes_back(command):

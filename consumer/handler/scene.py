@@ -3,6 +3,7 @@
 from collections import defaultdict
 from datetime import datetime
 
+from consumer.core.case import pause_in_force
 from consumer.core.control import Controls
 from consumer.core.outcome import Command
 from consumer.core.policy import Policy
@@ -114,8 +115,7 @@ class Scene:
         policy = self._policies.get(key)
         if policy is None:
             return Fault("no-policy", f"{key} has no policy in force here; nothing sleeps without one")
-        pause = policy.pause
-        if pause is not None and (pause.until is None or now < pause.until):
+        if pause := pause_in_force(policy, now):
             until = f" until {stamp(pause.until)}" if pause.until else ""
             return Fault("paused", f"{key} is paused by annotation{until}; remove the annotation to let it sleep")
         return None
