@@ -13,6 +13,15 @@ from consumer.core.state import MAX_SLEEPS, Ask, ServiceState, Sleep, TargetFact
 UNDONE_WITHIN: Final = timedelta(minutes=10)
 """A sleep that somebody else undid this soon after it counts against the next sleep."""
 
+UNSEEN_ZERO_FOR: Final = timedelta(minutes=1)
+"""A request this long before a zero is reported may have found nobody there: a report is as late as its handler.
+
+12:00:00 a person scales to zero; 12:00:01 a request comes, and asks for nothing, for all that is known is that the
+target is up; the handler died at 11:59:55, and its successor reports the zero at 12:00:30. 29 s are within the minute:
+the request is owed its wake. Had it come at 11:59:20, 70 s before the report, it would have been served while the
+target was up, and the person's zero would stay.
+"""
+
 _ANSWERS: Final = (
     Phase.ACCEPTED,
     Phase.UNCHANGED,
@@ -41,7 +50,7 @@ def fold_result(state: ServiceState, event: ResultSeen, now: datetime) -> Servic
     )
     state = _answered(state, event)
     state = _moved_by_others(state, before, event)
-    return _debts(state, event, now)
+    return _debts(state, before, event, now)
 
 
 def unasked(wake: Wake | None) -> Wake | None:
@@ -118,7 +127,9 @@ def _taken(state: ServiceState, event: ResultSeen) -> ServiceState:
 
 
 def _zero_answered(state: ServiceState, event: ResultSeen) -> ServiceState:
-    if event.phase is not Phase.ACCEPTED:
+    # Redelivered after its answer was lost, a zero finds its own work done; somebody else's zero is no sleep of ours.
+    landed_before = event.phase is Phase.UNCHANGED and not event.replicas and event.manager in (None, OWN_MANAGER)
+    if event.phase is not Phase.ACCEPTED and not landed_before:
         return state
     return replace(state, sleeps=(*state.sleeps, Sleep(event.at))[-MAX_SLEEPS:])
 
@@ -155,11 +166,11 @@ def _undone_soon(sleep: Sleep) -> bool:
     return sleep.undone_at - sleep.at <= UNDONE_WITHIN
 
 
-def _debts(state: ServiceState, event: ResultSeen, now: datetime) -> ServiceState:
+def _debts(state: ServiceState, before: TargetFacts | None, event: ResultSeen, now: datetime) -> ServiceState:
     """Start a debt that this result shows, or end the one that it shows to be paid."""
     if event.direct and event.phase in TAKEN:
         state = _woken_directly(state, event, now)
-    elif _has_to_be_undone(state, event):
+    elif _has_to_be_undone(state, before, event):
         return replace(state, wake=Wake(now, Code.UNFINISHED, event.origin, event.at))
     if event.ready < 1 or not event.replicas:
         return state
@@ -179,8 +190,8 @@ def _woken_directly(state: ServiceState, event: ResultSeen, now: datetime) -> Se
     return replace(state, wake=wake, last_wake_at=event.at, sleeps=_ended_by_us(state.sleeps, event))
 
 
-def _has_to_be_undone(state: ServiceState, event: ResultSeen) -> bool:
-    """Whether the target is at zero although the last command is an up that nobody else had a say in."""
+def _has_to_be_undone(state: ServiceState, before: TargetFacts | None, event: ResultSeen) -> bool:
+    """Whether the target is at zero although the last command is an up, and the zero is ours or a request met it."""
     ask: Ask | None = state.ask
     if event.replicas or state.wake is not None or ask is None or ask.direction is not Direction.UP:
         return False
@@ -189,5 +200,21 @@ def _has_to_be_undone(state: ServiceState, event: ResultSeen) -> bool:
         event.phase is Phase.ACCEPTED and event.command_id not in (None, ask.command_id)
     ):
         return True
-    # A request that came after this zero, whoever made it, but was read before we knew of it, and so asked for nothing.
-    return state.last_request_at is not None and state.last_request_at >= event.at
+    return _met_a_request(state.last_request_at, before, event)
+
+
+def _met_a_request(last: datetime | None, before: TargetFacts | None, event: ResultSeen) -> bool:
+    """Whether the last request may have come after this zero, but before we knew of it, and so asked for nothing.
+
+    A result tells when the zero was reported, not when it happened. In the order in which the cluster had them:
+
+    - request, known up, zero, reported: it was served; a person's zero stays.
+    - known up, zero, request, reported within UNSEEN_ZERO_FOR of the request: a wake is owed.
+    - known up, request, zero, reported within UNSEEN_ZERO_FOR of the request: it can not be told from the one above,
+      and is woken once more than needed. That makes it known up, so the same request undoes no second zero.
+    - known up, request, long after it zero, reported: it was served; a person's zero stays.
+    - reported, request: it is known to be at zero when the request is judged, which asks by itself.
+    """
+    if last is None or last < event.at - UNSEEN_ZERO_FOR:
+        return False
+    return last >= event.at or before is None or last > before.at

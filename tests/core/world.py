@@ -88,7 +88,7 @@ class Cluster:
                 self.scaled(0, OWN_MANAGER)
                 return Phase.ACCEPTED
             case Direction.ZERO:
-                return Phase.SUPERSEDED
+                return Phase.UNCHANGED if self.is_done(command) else Phase.SUPERSEDED
             case Direction.PREPARE:
                 return Phase.DRAINING
 
@@ -108,6 +108,10 @@ class Cluster:
             pods.generation,
             pods.replicas,
         )
+
+    def is_done(self, command: Command) -> bool:
+        """Whether a zero finds its target at zero, whoever brought it there."""
+        return command.expect is not None and command.expect.uid == self.pods.uid and not self.pods.replicas
 
     def next_command(self) -> Command | None:
         return self.commands[self.committed] if self.committed < len(self.commands) else None
