@@ -1,6 +1,7 @@
 """All settings: their names, defaults and sources; the only module that reads the environment."""
 
 import os
+import re
 import tomllib
 from collections.abc import Collection, Mapping
 from datetime import timedelta
@@ -37,6 +38,7 @@ INVALID_INTERVAL = "Invalid POLLING_INTERVAL value, using default 30s"
 NEGATIVE_INTERVAL = "POLLING_INTERVAL must be positive, using default 30s"
 
 _MASK = "********"
+_MAX_PORT = 65535
 
 _KUBEELASTI = {
     "PROMETHEUS_TRIGGER_SERVER_ADDRESS": "prometheus_address",
@@ -87,20 +89,32 @@ def _positive(value: timedelta) -> timedelta:
     return value
 
 
+def _is_port(digits: str) -> bool:
+    return digits.isascii() and digits.isdigit() and 0 < int(digits[:6]) <= _MAX_PORT
+
+
 def _brokers(value: tuple[str, ...]) -> tuple[str, ...]:
     for broker in value:
         host, _, port = broker.rpartition(":")
-        if not (host and port.isdigit()):
+        if not (host and _is_port(port)):
             msg = f'"{broker}" is not a broker; write host:port, like kafka-1:9092'
             raise ValueError(msg)
     return value
 
 
+def _prefix(value: str) -> str:
+    if not re.fullmatch(r"[a-zA-Z0-9._-]{0,200}", value):
+        msg = f'"{value}" can not begin the name of a topic; write letters, digits, ".", "_" and "-", like elasti.'
+        raise ValueError(msg)
+    return value
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_positive)]
 Brokers = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed), AfterValidator(_brokers)]
+Prefix = Annotated[str, AfterValidator(_prefix)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 Paths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_listed)]
-Port = Annotated[int, Field(ge=0, le=65535)]
+Port = Annotated[int, Field(ge=0, le=_MAX_PORT)]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 
 
@@ -135,7 +149,7 @@ class Settings(BaseSettings):
     kafka_transaction_timeout: Duration = Field(
         timedelta(seconds=10), description="after this the broker aborts a transaction that a dead worker left open"
     )
-    topic_prefix: str = Field(DEFAULT_PREFIX, description="in front of every topic's name")
+    topic_prefix: Prefix = Field(DEFAULT_PREFIX, description="in front of every topic's name")
     partitions: int = Field(12, ge=1, description="partitions of every keyed topic, when topics are created")
     replication_factor: int = Field(
         -1, ge=-1, description="copies of every partition, when topics are created (-1: the broker's default)"

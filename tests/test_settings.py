@@ -135,6 +135,9 @@ def test_an_overridden_polling_interval_warns_of_nothing(set_env: SetEnv) -> Non
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
+        ({"kafka_bootstrap": "kafka:99999"}, ("ELASTI_KAFKA_BOOTSTRAP", '"kafka:99999"', "host:port")),
+        ({"kafka_bootstrap": "kafka:0"}, ("ELASTI_KAFKA_BOOTSTRAP", '"kafka:0"', "host:port")),
+        ({"topic_prefix": "shop/ "}, ("ELASTI_TOPIC_PREFIX", '"shop/ "', "letters, digits")),
         ({"kafka_bootstrap": "kafka"}, ("ELASTI_KAFKA_BOOTSTRAP (--kafka-bootstrap)", '"kafka"', "host:port")),
         ({"http_port": "70000"}, ("ELASTI_HTTP_PORT (--http-port)", "70000", "65535")),
         ({"polling_interval": "5"}, ("ELASTI_POLLING_INTERVAL", "number with a unit")),
