@@ -213,6 +213,27 @@ class MembershipContract:
             await fetched(member, 2)
             assert await member.positions(0) == {first: 2, second: 0}
 
+    async def test_positions_move_at_the_very_moment_when_a_waiting_fetch_returns(self, bed: Bed) -> None:
+        """Whoever finds the end reached must not have missed records that are still on their way to him."""
+        topic, other = names()
+        await bed.create(topic, 1)
+        await bed.create(other, 1)
+        async with (
+            joined(bed, Subscription("g-" + topic, (topic, other))) as (member, owner),
+            asyncio.TaskGroup() as tg,
+        ):
+            await ready(member, owner, {0})
+            fetching = tg.create_task(member.fetch(10, timedelta(seconds=20)))
+            writing = tg.create_task(bed.publisher().publish(line(topic, "1")))
+            ahead = 0
+            while not fetching.done():
+                ahead += await member.positions(0) != {topic: 0, other: 0} and not fetching.done()
+                # Looks at every turn of the loop.
+                await asyncio.sleep(0)
+            assert texts(fetching.result()) == ["1"]
+            assert ahead == 0
+            assert await member.positions(0) == {topic: (await writing).offset + 1, other: 0}
+
     async def test_positions_reach_the_end_behind_the_marker_of_a_foreign_transaction(self, bed: Bed) -> None:
         topic, _ = names()
         await bed.create(topic, 1)

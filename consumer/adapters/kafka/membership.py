@@ -34,6 +34,8 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
         self._ownership: Ownership | None = None
         self._owned: frozenset[int] = frozenset()
         self._resumed: set[int] = set()
+        # Where the records begin that aiokafka gave us and `fetch` did not return yet: its positions are behind them.
+        self._in_hand: dict[TopicPartition, int] = {}
         self._poke = asyncio.Event()
         self._partitions = 0
         self._trouble: LogError | None = None
@@ -49,6 +51,7 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
         await self._refuse_rivals()
         self._ownership = ownership
         self._trouble = None
+        self._in_hand.clear()
         consumer = self._consumer = AIOKafkaConsumer(
             **self._options(),
             group_id=self._subscription.group,
@@ -114,6 +117,8 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
         found = await self._get(limit, timedelta()) or await self._wait(limit, wait)
         if self._trouble is not None:
             raise self._trouble
+        # Nothing is awaited from here to whoever called: for everyone else, the records and the positions move at once.
+        self._in_hand.clear()
         return found
 
     async def _get(self, limit: int, wait: timedelta) -> list[Record]:
@@ -124,6 +129,7 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
             found = await self._running().getmany(*tps, timeout_ms=milliseconds(wait), max_records=limit)
         except (KafkaError, OSError) as error:
             raise self._connection.failed("fetching", error) from error
+        self._in_hand.update({tp: records[0].offset for tp, records in found.items()})
         return [
             record for tp, records in found.items() if tp.partition in self._resumed for record in records_of(records)
         ]
@@ -156,6 +162,7 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
             positions = {tp: first[tp] if tp in first else committed[tp] for tp in tps}
             for tp, offset in positions.items():
                 consumer.seek(tp, offset)
+                self._in_hand.pop(tp, None)
         except (KafkaError, OSError, IllegalStateError) as error:
             raise self._connection.failed(f"finding the committed offsets of partition {partition}", error) from error
         return {tp.topic: offset for tp, offset in positions.items()}
@@ -183,7 +190,8 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
         consumer = self._running()
         try:
             # Nothing waits here after a seek: together these are one look at one moment.
-            return {tp.topic: await consumer.position(tp) for tp in self._of(partition)}
+            positions = {tp: await consumer.position(tp) for tp in self._of(partition)}
+            return {tp.topic: self._in_hand.get(tp, position) for tp, position in positions.items()}
         except (KafkaError, IllegalStateError) as error:
             raise self._connection.failed(f"asking for the positions of partition {partition}", error) from error
 
