@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 import structlog
 
-from consumer.core.service import ServiceKey
+from consumer.core.service import ServiceKey, TargetRef
 from consumer.handler.lane import Lane, Ticket, Workshop
 from consumer.handler.news import Told
 from consumer.handler.teller import Teller, Tools
@@ -17,12 +17,12 @@ _log = structlog.get_logger(__name__)
 
 
 class Crew:
-    """One lane and one teller per service that has something to do; a teller also per policy that is ours to watch."""
+    """A lane per service and target with something to do; a teller per such service, and per policy that is ours."""
 
     def __init__(self, shop: Workshop, tools: Tools) -> None:
         self._shop = shop
         self._tools = tools
-        self._lanes: dict[ServiceKey, Lane] = {}
+        self._lanes: dict[ServiceKey, dict[TargetRef, Lane]] = {}
         self._tellers: dict[ServiceKey, Teller] = {}
         # Per partition that is ours and restored: what the log said of services that have no teller yet.
         self._restored: dict[int, dict[ServiceKey, Told]] = {}
@@ -33,12 +33,16 @@ class Crew:
         return frozenset(self._restored)
 
     def offer(self, ticket: Ticket) -> None:
-        """Bring a command to its service's lane."""
-        key = ticket.command.key
-        lane = self._lanes.get(key)
+        """Bring a command to its target's lane; what it overtakes in the others of its service is found out there."""
+        key, target = ticket.command.key, ticket.command.target
+        lanes = self._lanes.setdefault(key, {})
+        lane = lanes.get(target)
         if lane is None:
-            lane = self._lanes[key] = Lane(key, self._shop, self.teller(key))
+            lane = lanes[target] = Lane(key, self._shop, self.teller(key))
         lane.offer(ticket)
+        for other in lanes.values():
+            if other is not lane:
+                other.interrupt()
 
     def stir(self, target: TargetKey) -> None:
         """The target changed."""
@@ -74,11 +78,11 @@ class Crew:
         keys = [key for key in {*self._lanes, *self._tellers} if self._partition(key) in partitions]
         for key in keys:
             self._unwatch(key)
-            if (lane := self._lanes.get(key)) is not None:
+            for lane in self._lanes_of(key):
                 lane.close()
         try:
             async with asyncio.timeout(self._shop.settings.drain.total_seconds()):
-                await _ended(self._lanes[key].task for key in keys if key in self._lanes)
+                await _ended(lane.task for key in keys for lane in self._lanes_of(key))
                 await _ended(self._tellers[key].task for key in keys if key in self._tellers)
         except TimeoutError:
             _log.warning("not everything ended in time", partitions=sorted(partitions))
@@ -86,8 +90,9 @@ class Crew:
         self._forget(partitions)
 
     async def _cut_off(self, keys: Iterable[ServiceKey]) -> None:
-        found = [holder.get(key) for key in keys for holder in (self._lanes, self._tellers)]
-        tasks = [one.task for one in found if one is not None and one.task is not None]
+        busy: list[Lane | Teller] = [lane for key in keys for lane in self._lanes_of(key)]
+        busy += [teller for key in keys if (teller := self._tellers.get(key)) is not None]
+        tasks = [one.task for one in busy if one.task is not None]
         for task in tasks:
             task.cancel()
         await _ended(tasks)
@@ -117,9 +122,10 @@ class Crew:
 
     def idle(self, key: ServiceKey) -> None:
         """A lane or teller of this service has nothing to do any more: keep only what will have."""
-        lane, teller = self._lanes.get(key), self._tellers.get(key)
-        if lane is not None and lane.task is None:
-            del self._lanes[key]
+        lanes = {target: lane for target, lane in self._lanes.pop(key, {}).items() if lane.task is not None}
+        if lanes:
+            self._lanes[key] = lanes
+        teller = self._tellers.get(key)
         if key not in self._lanes and teller is not None and teller.task is None and not teller.watches:
             del self._tellers[key]
 
@@ -135,6 +141,9 @@ class Crew:
         if teller is None:
             teller = self._tellers[key] = Teller(key, self._tools)
         return teller
+
+    def _lanes_of(self, key: ServiceKey) -> Iterable[Lane]:
+        return self._lanes.get(key, {}).values()
 
     def _partition(self, key: ServiceKey) -> int:
         return self._tools.address.partition(key)

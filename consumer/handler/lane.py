@@ -1,10 +1,12 @@
-"""Carries out the commands of one service, one at a time; a newer one cancels what an older one waits for."""
+"""Carries out a service's commands for one target, one at a time; a newer one cancels what an older one waits for."""
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+
+import structlog
 
 from consumer.core.asks import TAKEN
 from consumer.core.outcome import Command
@@ -14,14 +16,15 @@ from consumer.handler.calls import Calls
 from consumer.handler.judge import Fault
 from consumer.handler.order import Order
 from consumer.handler.results import Result
-from consumer.handler.scene import Scene, takes_back
+from consumer.handler.scene import Scene, gives_back, takes_back
 from consumer.handler.slots import Slots, withdraw
 from consumer.handler.teller import Done, Spawn, Teller
 from consumer.handler.waiting import first_of
 from consumer.handler.wiring import HandlerSettings
-from consumer.ports import Clock, TargetBusyError, TargetError, TargetKey
+from consumer.ports import Clock, TargetBusyError, TargetError, TargetGoneError, TargetKey
 
 _RANKS = {Direction.UP: 0, Direction.PREPARE: 1, Direction.ZERO: 2}
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class Workshop:
 
 
 class Lane:
-    """The commands of one service."""
+    """A service's commands for one target: an old target that is given back must not delay the wake of the new one."""
 
     def __init__(self, key: ServiceKey, shop: Workshop, teller: Teller) -> None:
         self._key = key
@@ -79,16 +82,17 @@ class Lane:
             self._say(ticket, self._superseded(command, _overtaken(command)), attempts=0)
             return
         self._waiting.append(ticket)
-        self._interrupt()
+        self.interrupt()
         if self._task is None:
             self._task = self._shop.spawn(self._run())
 
     def close(self) -> None:
         """Finish the call that is in flight and begin no other; what has no answer is left to the next owner."""
         self._closing = True
-        self._interrupt()
+        self.interrupt()
 
-    def _interrupt(self) -> None:
+    def interrupt(self) -> None:
+        """Look again whether what waits here is still to be carried out."""
         self._stirred.set()
         if self._turn is not None:
             withdraw(self._turn)
@@ -150,11 +154,24 @@ class Lane:
         try:
             return await self._shop.approach.answer(ticket.command, first=attempts == 1)
         except TargetBusyError as busy:
+            if gives_back(ticket.command):
+                return self._once_more(ticket, busy, attempts)
             if attempts < settings.attempts:
                 return settings.calls.delay(attempts, self._shop.chance(), busy.retry_after)
             return self._failed(ticket, busy, retryable=True)
+        except TargetGoneError as gone:
+            # What does not exist any more was given back.
+            released = gives_back(ticket.command)
+            return Answer(Phase.UNCHANGED, None) if released else self._failed(ticket, gone, retryable=False)
         except TargetError as error:
             return self._failed(ticket, error, retryable=False)
+
+    def _once_more(self, ticket: Ticket, busy: TargetBusyError, attempts: int) -> timedelta:
+        """How long to wait before a release is tried again, and so on: the worker has forgotten the service by now."""
+        settings = self._shop.settings
+        if attempts >= settings.attempts:
+            _log.warning("not given back yet", target=str(ticket.target), attempts=attempts, error=str(busy))
+        return settings.releases.delay(attempts, self._shop.chance(), busy.retry_after)
 
     async def _pause(self, command: Command, length: timedelta) -> None:
         """Wait that long, less when a newer command comes or the lane is closed."""

@@ -15,6 +15,11 @@ from consumer.ports import TargetKey, TargetView
 _GIVES_BACK = frozenset({Code.POLICY_DELETED, Code.TARGET_CHANGED})
 
 
+def gives_back(command: Command) -> bool:
+    """Whether this up gives a target back for good: nobody would ever ask for it again."""
+    return command.direction is Direction.UP and command.reason.code in _GIVES_BACK
+
+
 def takes_back(command: Command) -> bool:
     """Whether this up is there to end a prepare that came to nothing."""
     return command.direction is Direction.UP and command.reason.fact("prepare") is not None
@@ -97,7 +102,7 @@ class Scene:
 
     def withholds(self, command: Command, now: datetime) -> Fault | None:
         """Why this command is not to be carried out now, whatever it was when it was decided."""
-        if command.direction is Direction.UP and (command.reason.code in _GIVES_BACK or takes_back(command)):
+        if gives_back(command) or takes_back(command):
             return None
         mode = self._mode_of(command.key, now)
         if mode is Mode.OBSERVE or (mode is Mode.WAKE_ONLY and command.direction is not Direction.UP):

@@ -88,7 +88,7 @@ class Teller:
         result, done = self._queue[0]
         await self._tools.press.print(self._tools.address.output(result))
         self._queue.popleft()
-        if result.view is not None and (result.phase is Phase.ACCEPTED or self._reports_ours(result.view)):
+        if result.view is not None and self._is_of_ours(result) and self._tells(result.phase, result.view):
             self.told = accepted(self.told, result.view, result.trace, result.at)
         if result.command is not None:
             # Two clocks that agree within a millisecond may still tell the answer before its cause.
@@ -100,8 +100,15 @@ class Teller:
         if done is not None:
             done()
 
-    def _reports_ours(self, view: TargetView) -> bool:
-        """Whether it tells of a change of ours whose own answer was lost; somebody else's is observed besides."""
+    def _is_of_ours(self, result: Result) -> bool:
+        """Whether it is of the target that is watched; what comes of an old one says nothing about that."""
+        target = self._tools.scene.target(self._key)
+        return target is None or target.ref == result.target
+
+    def _tells(self, phase: Phase, view: TargetView) -> bool:
+        """Whether it tells of a change of ours, be it one whose own answer was lost; others' are observed besides."""
+        if phase is Phase.ACCEPTED:
+            return True
         return view.manager == OWN_MANAGER and self.told is not None and self.told.replicas != view.replicas
 
     def _next(self) -> Result | None:

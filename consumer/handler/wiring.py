@@ -11,6 +11,7 @@ from consumer.ports import Clock, LogReader, Membership, Policies, Publisher, Su
 from schemas.topics import DEFAULT_PREFIX, Topic
 
 _BACKOFF = Backoff()
+_UNTIL_DONE = Backoff(longest=timedelta(minutes=1))
 
 
 class HandlerTelemetry(Protocol):
@@ -56,7 +57,8 @@ class HandlerPorts:
 class HandlerSettings:
     """How the handler works.
 
-    `attempts` are the calls that one command gets before it is answered `failed`; `deadline` is for one call,
+    `attempts` are the calls that one command gets before it is answered `failed`, but for those that give a target
+    back: they are tried until the cluster answers, with the back-off `releases`. `deadline` is for one call,
     `drain` for all that is in flight when a partition goes, `parting` for the last commit after that. `pending`
     bounds the commands that were read and not answered, `remembered` the services whose newest command is kept.
     """
@@ -69,6 +71,7 @@ class HandlerSettings:
     attempts: int = 8
     deadline: timedelta = timedelta(seconds=5)
     calls: Backoff = _BACKOFF
+    releases: Backoff = _UNTIL_DONE
     log: Backoff = _BACKOFF
     drain: timedelta = timedelta(seconds=6)
     parting: timedelta = timedelta(seconds=2)
