@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,25 @@ async def test_who_can_not_be_reached_is_named() -> None:
     with pytest.raises(LogError, match=re.escape("127.0.0.1:1")):
         async for _ in KafkaReader(nowhere).read_to_end("t", 0):
             pass
+
+
+async def test_a_reading_whose_broker_hangs_ends_with_what_to_do(own_kafka: EmbeddedKafka, prefix: str) -> None:
+    topic = f"{prefix}long"
+    async with admin(KafkaConnection(own_kafka.bootstrap)) as client:
+        await client.create_topics([NewTopic(topic, 1, 1)])
+    publisher = KafkaPublisher(KafkaConnection(own_kafka.bootstrap))
+    # Several times what one fetch brings, so that more has to be asked for.
+    for _ in range(40):
+        await publisher.publish(line(topic, "x" * 500_000))
+    await publisher.close()
+    hasty = KafkaConnection(own_kafka.bootstrap, request_timeout=timedelta(seconds=1))
+    reading = aiter(KafkaReader(hasty).read_to_end(topic, 0))
+    seen = len(await anext(reading))
+    own_kafka.pause()
+    with pytest.raises(LogError, match=rf"{re.escape(topic)}/0 has stood still at offset {seen} for 3 s; see that"):
+        await anext(reading)
+    own_kafka.resume()
+    assert seen < sum([len(records) async for records in KafkaReader(hasty).read_to_end(topic, 0)]) == 40
 
 
 async def test_tls_files_that_can_not_be_read_are_named(prefix: str) -> None:
