@@ -18,6 +18,7 @@ _CONCURRENT: Final = 8
 _REQUEST_LIMIT: Final = timedelta(seconds=5)
 """KubeElasti's time-out of one query."""
 _REMEMBERED: Final = 10_000
+"""Queries of which we remember in what company they failed."""
 _STEP: Final = 8
 
 
@@ -121,11 +122,13 @@ class Batcher:
         count: Callable[[Asked], None] = _uncounted,
         request_limit: timedelta = _REQUEST_LIMIT,
         concurrent: int = _CONCURRENT,
+        remembered: int = _REMEMBERED,
     ) -> None:
         self._measurements = measurements
         self._count = count
         self._request_limit = request_limit
         self._concurrent = concurrent
+        self._remembered = remembered
         self._doors: dict[str, asyncio.Semaphore] = {}
         # The largest chunk that a query may be in, for those that were in a chunk that failed.
         self._widths: dict[Question, int] = {}
@@ -210,7 +213,7 @@ class Batcher:
 
     def _narrow(self, chunk: Chunk, width: int) -> None:
         """Next time these travel with fewer others, so that a query that fails each time costs the others nothing."""
-        if len(self._widths) > _REMEMBERED:
+        if len(self._widths) > self._remembered:
             self._widths.clear()
         self._widths.update((question, width) for question in chunk.questions())
 

@@ -13,7 +13,7 @@ import pytest
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.producer.message_accumulator import MessageAccumulator
 
-from consumer.adapters.embedded_kafka import EmbeddedKafka, broker
+from consumer.adapters.embedded_kafka import EmbeddedKafka
 from consumer.adapters.kafka.connection import admin
 from consumer.app import log
 from consumer.settings import ALL_ROLES
@@ -109,12 +109,9 @@ async def test_one_short_request_a_minute_keeps_a_service_up(system: System, clo
 
 
 @pytest.fixture
-def impatient_kafka(monkeypatch: pytest.MonkeyPatch) -> EmbeddedKafka:
+def impatient_kafka() -> EmbeddedKafka:
     """A broker that hangs up on whoever is silent for two seconds, as by default it does after ten minutes."""
-    properties = broker._properties  # noqa: SLF001 - the embedded Kafka has one configuration, and this test another
-    extra = "connections.max.idle.ms=2000\n"
-    monkeypatch.setattr(broker, "_properties", lambda *given: properties(*given) + extra)
-    return EmbeddedKafka()
+    return EmbeddedKafka(properties={"connections.max.idle.ms": "2000"})
 
 
 async def test_a_service_wakes_after_45_minutes_of_silence(

@@ -232,10 +232,9 @@ async def test_every_request_is_counted_by_what_became_of_it() -> None:
     assert sorted(counted) == [Asked.ANSWERED, Asked.FAILED, Asked.TIMEOUT, Asked.UNREACHABLE]
 
 
-async def test_the_memory_of_failures_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("consumer.scalers.batcher._REMEMBERED", 2)
+async def test_the_memory_of_failures_is_bounded() -> None:
     world = World({f"q{number}": BROKEN for number in range(9)})
-    batcher = Batcher(world.twin())
+    batcher = Batcher(world.twin(), remembered=2)
     for _ in range(2):
         assert await swept(batcher, about(*world.results)) == [BROKEN] * 9
 

@@ -8,7 +8,7 @@ import socket
 import tempfile
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -36,12 +36,12 @@ _LOGGING = (
 _JVM = ("-Xmx320m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", *_LOGGING)
 
 
-def _properties(port: int, controller_port: int, data: Path) -> str:
+def _properties(port: int, controller_port: int, data: Path, more: Mapping[str, str]) -> str:
     """The broker's configuration: one node, small internal topics, and quick ends of broken transactions.
 
     A short broker session lets a killed broker register again after 3 s; at the default it waits 9 s.
     """
-    return f"""\
+    own = f"""\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{_HOST}:{controller_port}
@@ -64,13 +64,16 @@ controlled.shutdown.enable=false
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 """
+    # Of a property that is given twice, a broker takes the last.
+    return own + "".join(f"{name}={value}\n" for name, value in more.items())
 
 
 class EmbeddedKafka:
     """An Apache Kafka of our own on loopback: `async with EmbeddedKafka() as kafka: kafka.bootstrap`.
 
     Without a directory its data live in a temporary folder that goes with it; in a directory that is given
-    they stay. A port that is given is kept; without one a free one is found. It ends with us, however we end.
+    they stay. A port that is given is kept; without one a free one is found. `properties` are the broker's own
+    (`server.properties`), added to ours or instead of them. It ends with us, however we end.
     """
 
     def __init__(
@@ -79,11 +82,13 @@ class EmbeddedKafka:
         directory: Path | None = None,
         port: int | None = None,
         cache: Path | None = None,
+        properties: Mapping[str, str] | None = None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._directory = directory
         self._wanted_port = port
         self._cache = cache or default_cache()
+        self._properties = properties or {}
         self._say = say
         self._port = port or 0
         self._home = Path()
@@ -198,7 +203,7 @@ class EmbeddedKafka:
         """Write the configuration and, on new data, the identity of the cluster."""
         data = self._home / "data"
         config = self._home / "server.properties"
-        config.write_text(_properties(self._port, controller_port, data))
+        config.write_text(_properties(self._port, controller_port, data, self._properties))
         if (data / "meta.properties").exists():
             return
         identity = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
