@@ -24,8 +24,13 @@ def backoff(first: timedelta, attempts: int) -> timedelta:
 
 def wanted_replicas(policy: Policy, state: ServiceState) -> int:
     """How many replicas a wake asks for at least, whatever there is now."""
-    if policy.wake_replicas is WakeReplicas.PREVIOUS and state.before_sleep is not None:
-        return max(1, policy.min_replicas, state.before_sleep)
+    return replicas_after(policy, state.before_sleep)
+
+
+def replicas_after(policy: Policy, before_sleep: int | None) -> int:
+    """The same for whoever knows no more of the service than what there was before its sleep, if that."""
+    if policy.wake_replicas is WakeReplicas.PREVIOUS and before_sleep is not None:
+        return max(1, policy.min_replicas, before_sleep)
     return max(1, policy.min_replicas)
 
 

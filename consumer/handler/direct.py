@@ -3,6 +3,7 @@
 import asyncio
 from itertools import count
 
+from consumer.core.asks import replicas_after
 from consumer.core.case import pause_in_force
 from consumer.core.inputs import CycleCause
 from consumer.core.outcome import Command, derived_id
@@ -13,7 +14,7 @@ from consumer.handler.approach import Answer
 from consumer.handler.crew import Crew
 from consumer.handler.lane import Workshop
 from consumer.handler.results import Result
-from consumer.ports import TargetBusyError, TargetError, TargetInvalidError
+from consumer.ports import TargetBusyError, TargetError, TargetInvalidError, TargetKey
 from schemas.scale_result import ResultCause
 
 _WAKES_FIRST = 0
@@ -72,6 +73,7 @@ class DirectWakes:
         pause = pause_in_force(policy, now)
         if pause is not None and pause.kind is PauseKind.ALL:
             raise TargetInvalidError(f"{key} is paused altogether; remove its annotation to let it wake")
+        before_sleep = self._shop.scene.awake_replicas(TargetKey(key.namespace, policy.target))
         cause = CycleCause("direct", next(self._counter))
         command = Command(
             id=derived_id("direct", key, cause),
@@ -79,7 +81,7 @@ class DirectWakes:
             key=key,
             target=policy.target,
             direction=Direction.UP,
-            replicas=max(1, policy.min_replicas),
+            replicas=replicas_after(policy, before_sleep),
             expect=None,
             reason=because(Code.ADOPTED),
             autoscaler=policy.autoscaler,

@@ -32,6 +32,7 @@ class Scene:
         self.controls = Controls()
         self._mode = mode
         self._views: dict[TargetKey, TargetView] = {}
+        self._awake: dict[TargetKey, int] = {}
         self._gone: set[TargetKey] = set()
         self._policies: dict[ServiceKey, Policy] = {}
         self._services: defaultdict[TargetKey, set[ServiceKey]] = defaultdict(set)
@@ -39,6 +40,10 @@ class Scene:
     def view(self, target: TargetKey) -> TargetView | None:
         """The target as last seen, None when it never was or is gone."""
         return self._views.get(target)
+
+    def awake_replicas(self, target: TargetKey) -> int | None:
+        """What the target had when it was last seen above zero, None when it never was."""
+        return self._awake.get(target)
 
     def is_gone(self, target: TargetKey) -> bool:
         """Whether the target is known to be deleted."""
@@ -59,11 +64,14 @@ class Scene:
     def vanished(self, target: TargetKey) -> None:
         """The target was deleted."""
         self._views.pop(target, None)
+        self._awake.pop(target, None)
         if target in self._services:
             self._gone.add(target)
 
     def _saw(self, view: TargetView) -> None:
         self._views[view.key] = view
+        if view.replicas:
+            self._awake[view.key] = view.replicas
         self._gone.discard(view.key)
 
     def policies(self) -> frozenset[ServiceKey]:

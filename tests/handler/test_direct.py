@@ -7,7 +7,7 @@ from datetime import datetime
 
 import pytest
 
-from consumer.core.policy import Pause, PauseKind
+from consumer.core.policy import Pause, PauseKind, WakeReplicas
 from consumer.core.service import Mode
 from consumer.handler.scale_handler import ScaleHandler
 from consumer.ports import Change, TargetBusyError, TargetForbiddenError, TargetInvalidError
@@ -46,6 +46,28 @@ async def test_a_direct_wake_is_carried_out_at_once_and_published_when_the_log_i
     assert [result.phase.value for result in (observed, accepted, ready)] == ["observed", "accepted", "ready"]
     assert (accepted.cause, accepted.command_id, accepted.triggered_at) == (ResultCause.DIRECT, None, T0)
     assert bed.headers()[1]["traceparent"] == b"00-trace"
+
+
+@pytest.mark.parametrize(
+    ("before_sleep", "wake_replicas", "wanted"),
+    [
+        (5, WakeReplicas.PREVIOUS, 5),
+        (1, WakeReplicas.PREVIOUS, 2),
+        (None, WakeReplicas.PREVIOUS, 2),
+        (5, WakeReplicas.MIN, 2),
+    ],
+)
+async def test_a_direct_wake_asks_for_what_there_was_before_the_sleep_if_it_saw_that_and_is_told_to(
+    bed: Bed, handler: ScaleHandler, before_sleep: int | None, wake_replicas: WakeReplicas, wanted: int
+) -> None:
+    bed.policies.put(replace(policy(), min_replicas=2, wake_replicas=wake_replicas))
+    if before_sleep is not None:
+        bed.targets.scale_by_hand(TARGET, before_sleep)
+        await settled()
+        bed.targets.scale_by_hand(TARGET, 0)
+    await settled()
+    await handler.wake(WEB, None)
+    assert bed.targets.calls == [(TARGET, Change(expected=0, wanted=wanted))]
 
 
 async def test_a_hundred_direct_wakes_share_one_call(bed: Bed, handler: ScaleHandler) -> None:

@@ -34,6 +34,14 @@ def test_of_one_generation_the_watch_is_believed() -> None:
     assert scene.view(TARGET) == later
 
 
+def test_what_a_target_had_above_zero_is_known_through_its_sleep_and_until_it_is_deleted() -> None:
+    scene = known(NEW)
+    scene.watched(replace(NEW, generation=9, replicas=0))
+    assert scene.awake_replicas(TARGET) == 2
+    scene.vanished(TARGET)
+    assert scene.awake_replicas(TARGET) is None
+
+
 @pytest.mark.parametrize("way", ["read", "watched"])
 def test_another_uid_is_another_target_whatever_its_generation(way: str) -> None:
     scene, made_anew = known(NEW), seen(uid="u2", generation=1)
