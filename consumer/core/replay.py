@@ -1,4 +1,4 @@
-"""A judgement that can be made again: what was judged when, and the same Outcome from it."""
+"""The one way to judge: from all that a judgement depends on, so that what is logged is what was judged."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -47,16 +47,16 @@ class Judged:
     code: Code = Code.POLICY_DELETED
 
 
-def judge_again(judged: Judged) -> Outcome:
-    """Return the outcome that the recorded judgement had; raises NotReplayableError when its record is cut."""
+def judge(judged: Judged) -> Outcome:
+    """Return the outcome, the same whenever it is asked for; raises NotReplayableError when a record of it was cut."""
     policy, state, surroundings, now = judged.policy, judged.state, judged.surroundings, judged.now
     match judged.occasion:
         case Occasion.CYCLE:
             return decide(policy, state, judged.answers, surroundings, now)
-        case Occasion.RETRY:
-            return retry(policy, state, surroundings, now)
         case Occasion.REQUEST:
             return respond(policy, state, _needed(judged, judged.event, RequestSeen), surroundings, now)
+        case Occasion.RETRY:
+            return retry(policy, state, surroundings, now)
         case Occasion.ADOPTION:
             return adopt(policy, state, _needed(judged, judged.event, ResultSeen), surroundings, now)
         case Occasion.RELEASE:

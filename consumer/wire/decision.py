@@ -1,17 +1,15 @@
 """The decision log: a judgement with all its inputs to a message, and back for whoever wants to repeat it."""
 
 from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
 
 from pydantic import ValidationError
 
-from consumer.core import replay
 from consumer.core.answers import Answers
-from consumer.core.inputs import Cause, Event, RequestSeen, ResultSeen, Surroundings
+from consumer.core.inputs import Cause, RequestSeen, ResultSeen, Surroundings
 from consumer.core.outcome import Action, Outcome
 from consumer.core.policy import Policy
 from consumer.core.reasons import Reason
+from consumer.core.replay import Judged, Occasion
 from consumer.core.state import ServiceState
 from consumer.wire.messages import path_of
 from consumer.wire.shapes import Json, Shape, json_of
@@ -20,33 +18,13 @@ from schemas.codec import MAX_CAUSE, Undecodable, cause_of
 from schemas.decision import Decision
 
 
-class Judgement(StrEnum):
-    """Which of the core's judgements it was."""
-
-    CYCLE = "cycle"
-    REQUEST = "request"
-    RETRY = "retry"
-    RELEASE = "release"
-    ADOPT = "adoption"
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What one judgement was made from: an event, or the answers of a cycle. `new_policy`: log its content too."""
-
-    judgement: Judgement
-    before: ServiceState
-    surroundings: Surroundings
-    now: datetime
-    policy: Policy | None = None
-    event: Event | None = None
-    answers: Answers | None = None
-    new_policy: bool = False
-
-
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """A decision as the log has it; `judged.policy` is None unless it was new then."""
+    """A decision as the log has it; `judged.policy` is None unless its content was logged then.
+
+    Judged again under the policy that was in force (or any other), `judged` gives the same outcome (or what it would
+    have been).
+    """
 
     judged: Judged
     id: str
@@ -58,7 +36,7 @@ class Logged:
     withheld: bool
 
 
-_EVENT = Shape[Event](Event)
+_EVENT = Shape[RequestSeen | ResultSeen](RequestSeen | ResultSeen)
 _ANSWERS = Shape[Answers](Answers)
 _SURROUNDINGS = Shape[Surroundings](Surroundings)
 _POLICY = Shape[Policy](Policy)
@@ -66,9 +44,9 @@ _CAUSE = Shape[Cause](Cause)
 _REASON = Shape[Reason](Reason)
 
 
-def decision_message(judged: Judged, outcome: Outcome, cluster: str) -> Decision:
-    """Return the message that records the judgement and what came of it."""
-    before, policy = judged.before, judged.policy
+def decision_message(judged: Judged, outcome: Outcome, cluster: str, *, policy_is_new: bool = False) -> Decision:
+    """Return the message that records the judgement and what came of it, and a policy that is new with its content."""
+    before, policy = judged.state, judged.policy
     inputs = {
         "requests": before.requests,
         "event": judged.event,
@@ -78,7 +56,7 @@ def decision_message(judged: Judged, outcome: Outcome, cluster: str) -> Decision
         "surroundings": judged.surroundings,
         "policyUid": policy.uid if policy else None,
         "policyHash": policy.hash if policy else None,
-        "policy": policy if judged.new_policy else None,
+        "policy": policy if policy_is_new else None,
     }
     return Decision.model_validate(
         json_of(
@@ -88,7 +66,7 @@ def decision_message(judged: Judged, outcome: Outcome, cluster: str) -> Decision
                 "namespace": before.key.namespace,
                 "service": before.key.name,
                 "now": judged.now,
-                "judgement": judged.judgement,
+                "judgement": judged.occasion,
                 "action": outcome.action,
                 "reason": outcome.reason,
                 "inputs": inputs,
@@ -114,38 +92,23 @@ def logged_from(decision: Decision) -> Logged | Undecodable:
         return Undecodable(f"decision {decision.id}: {error}"[:MAX_CAUSE], None)
 
 
-def judgement_of(logged: Logged, policy: Policy | None) -> replay.Judged:
-    """Return what the core needs to judge again, under the policy that was in force then (or any other)."""
-    judged, event = logged.judged, logged.judged.event
-    return replay.Judged(
-        occasion=replay.Occasion(judged.judgement.value),
-        policy=policy,
-        state=judged.before,
-        surroundings=judged.surroundings,
-        now=judged.now,
-        answers=judged.answers,
-        event=event if isinstance(event, (RequestSeen, ResultSeen)) else None,
-        code=logged.reason.code,
-    )
-
-
 def _logged(decision: Decision, json: Json) -> Logged:
-    inputs = json["inputs"]
+    inputs, reason = json["inputs"], _REASON.value_of(json["reason"])
     judged = Judged(
-        judgement=Judgement(decision.judgement.value),
-        before=state_from_json(json["before"]),
+        occasion=Occasion(decision.judgement.value),
+        policy=_POLICY.value_of(inputs["policy"]) if inputs["policy"] else None,
+        state=state_from_json(json["before"]),
         surroundings=_SURROUNDINGS.value_of(inputs["surroundings"]),
         now=decision.now,
-        policy=_POLICY.value_of(inputs["policy"]) if inputs["policy"] else None,
-        event=_EVENT.value_of(inputs["event"]) if inputs["event"] else None,
         answers=_ANSWERS.value_of(inputs["answers"]) if inputs["answers"] else None,
-        new_policy=inputs["policy"] is not None,
+        event=_EVENT.value_of(inputs["event"]) if inputs["event"] else None,
+        code=reason.code,
     )
     return Logged(
         judged=judged,
         id=decision.id,
         action=Action(decision.action.value),
-        reason=_REASON.value_of(json["reason"]),
+        reason=reason,
         cause=_CAUSE.value_of(json["cause"]),
         after=state_from_json(json["after"]),
         command_id=decision.command_id,

@@ -7,18 +7,17 @@ from datetime import datetime, timedelta
 
 from consumer.core.answers import Answers
 from consumer.core.asks import due_at
-from consumer.core.decide import adopt, decide, release, respond, retry
 from consumer.core.inputs import Cause, CycleCause, PolicySeen, RecordCause, RequestSeen, ResultSeen, Surroundings
 from consumer.core.observe import moved, observe
 from consumer.core.outcome import Outcome
 from consumer.core.policy import Policy
 from consumer.core.reasons import Code
+from consumer.core.replay import Judged, Occasion, judge
 from consumer.core.service import Direction, Mode, Phase, ServiceKey, strictest
 from consumer.core.state import ServiceState
 from consumer.core.window import Window
 from consumer.ports import Moment, Output, PolicyEntry, Record, Subject
 from consumer.telemetry import Presence
-from consumer.wire.decision import Judged, Judgement
 from consumer.wire.messages import path_of
 from consumer.worker.alarms import Alarms
 from consumer.worker.budget import SleepBudget
@@ -104,13 +103,14 @@ class Desk:
                 self._keep(key, after)
             return False
         around = self._surroundings(key, policy, request.origin, Conditions(moment))
-        outcome = respond(policy, after, request, around, moment.now)
+        judged = Judged(Occasion.REQUEST, policy, after, around, moment.now, event=request)
+        outcome = judge(judged)
         if key not in self._policies and outcome.state.wake is None:
             # Nobody's service, and too old to wake for: there is nothing to remember.
             return False
         if key not in self._policies:
             self._owed.add(key)
-        self._conclude(Judged(Judgement.REQUEST, after, around, moment.now, policy, event=request), outcome)
+        self._conclude(judged, outcome)
         return outcome.reason.code is Code.REQUEST
 
     def fact(self, key: ServiceKey, fact: Fact, moment: Moment) -> None:
@@ -132,8 +132,8 @@ class Desk:
         policy = self._policy(key)
         if isinstance(fact, ResultSeen) and fact.direct and policy is not None:
             around = self._surroundings(key, policy, fact.origin, Conditions(moment))
-            outcome = adopt(policy, after, fact, around, moment.now)
-            self._conclude(Judged(Judgement.ADOPT, after, around, moment.now, policy, event=fact), outcome)
+            judged = Judged(Occasion.ADOPTION, policy, after, around, moment.now, event=fact)
+            self._conclude(judged, judge(judged))
         self._if_due(key, moment, fact.origin)
 
     def subjects(self) -> list[Subject]:
@@ -158,10 +158,11 @@ class Desk:
             answers = None
         now = facts.moment.now
         around = self._surroundings(key, policy, self._cycle(), facts)
-        outcome = decide(policy, state, answers, around, now)
+        judged = Judged(Occasion.CYCLE, policy, state, around, now, answers)
+        outcome = judge(judged)
         if outcome.command is not None and outcome.command.direction is Direction.ZERO:
             self._budget = self._budget.spend(now)
-        self._conclude(Judged(Judgement.CYCLE, state, around, now, policy, answers=answers), outcome)
+        self._conclude(judged, outcome)
         shown = self._shown.get(key)
         if shown is not None and policy is not None and shown[0] is not strictest(around.mode, policy.mode):
             # Somebody switched its mode: that shows in its status, though nothing else changed.
@@ -197,8 +198,8 @@ class Desk:
             self._alarms.set(key, due)
             return
         around = self._surroundings(key, policy, cause, Conditions(moment))
-        outcome = retry(policy, state, around, moment.now)
-        self._conclude(Judged(Judgement.RETRY, state, around, moment.now, policy), outcome)
+        judged = Judged(Occasion.RETRY, policy, state, around, moment.now)
+        self._conclude(judged, judge(judged))
 
     def outdated(self, entries: Mapping[ServiceKey, PolicyEntry]) -> list[ServiceKey]:
         """Return the services whose policy here is not the one in force: new ones, other ones, and gone ones."""
@@ -259,8 +260,8 @@ class Desk:
         self, key: ServiceKey, policy: Policy, state: ServiceState, moment: Moment, code: Code
     ) -> ServiceState:
         around = self._surroundings(key, policy, self._cycle(), Conditions(moment))
-        outcome = release(policy, state, around, moment.now, code=code)
-        self._conclude(Judged(Judgement.RELEASE, state, around, moment.now, policy), outcome)
+        judged = Judged(Occasion.RELEASE, policy, state, around, moment.now, code=code)
+        self._conclude(judged, judge(judged))
         return self.states[key]
 
     def present(self, key: ServiceKey, now: datetime) -> Iterator[Output]:
@@ -353,16 +354,16 @@ class Desk:
 
     def _conclude(self, judged: Judged, outcome: Outcome) -> None:
         """Keep what came of a judgement, and write what has to be written of it."""
-        key = judged.before.key
+        key = judged.state.key
         self._keep(key, outcome.state)
         if outcome.command is not None:
             self.journal.command(outcome.command, self._outputs.command(outcome.command))
         if outcome.changed:
             policy = judged.policy
-            if policy is not None and self._logged.get(key) != policy.hash:
+            is_new = policy is not None and self._logged.get(key) != policy.hash
+            if policy is not None:
                 self._logged[key] = policy.hash
-                judged = replace(judged, new_policy=True)
-            self.journal.decision(outcome, self._outputs.decision(judged, outcome))
+            self.journal.decision(outcome, self._outputs.decision(judged, outcome, policy_is_new=is_new))
         self._alarms.set(key, due_at(outcome.state, judged.policy))
 
 

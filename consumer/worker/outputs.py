@@ -5,10 +5,11 @@ from itertools import count
 
 from consumer.core.outcome import Command, Outcome
 from consumer.core.policy import Policy
+from consumer.core.replay import Judged
 from consumer.core.service import Mode, ServiceKey
 from consumer.core.state import ServiceState
 from consumer.ports import Output
-from consumer.wire.decision import Judged, decision_message
+from consumer.wire.decision import decision_message
 from consumer.wire.messages import command_message, status_message
 from consumer.wire.state import state_to_bytes
 from consumer.worker.intake import Poison, Stray
@@ -39,12 +40,12 @@ class Outputs:
         value = command_message(command, self._settings.cluster).encode()
         return self._output(Topic.SCALE_COMMANDS, command.key, value, headers)
 
-    def decision(self, judged: Judged, outcome: Outcome) -> Output:
+    def decision(self, judged: Judged, outcome: Outcome, *, policy_is_new: bool) -> Output:
         """Say what was decided, from what."""
-        key = judged.before.key
+        key = judged.state.key
         headers = self._event(EventType.DECISION, key, outcome.decision_id, judged.now)
-        value = decision_message(judged, outcome, self._settings.cluster).encode()
-        return self._output(Topic.DECISIONS, key, value, headers)
+        message = decision_message(judged, outcome, self._settings.cluster, policy_is_new=policy_is_new)
+        return self._output(Topic.DECISIONS, key, message.encode(), headers)
 
     def state(self, state: ServiceState, now: datetime) -> Output:
         """Keep what is known for the next owner."""

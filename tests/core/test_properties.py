@@ -14,7 +14,7 @@ from consumer.core.observe import observe
 from consumer.core.outcome import Action, Outcome
 from consumer.core.policy import InvalidPeriod, Pause, PauseKind, Policy, WakeReplicas, ZeroGuard
 from consumer.core.reasons import Code
-from consumer.core.replay import Judged, Occasion, judge_again
+from consumer.core.replay import Judged, Occasion, judge
 from consumer.core.service import Direction, Mode, Phase, ServiceKey
 from consumer.core.state import Ask, HostFacts, Prepare, ServiceState, Sleep, TargetFacts, Wake
 from tests.core.stage import AROUND, AWAKE, LOUD, POLICY, QUIET, T0
@@ -218,9 +218,9 @@ def test_the_same_inputs_give_the_same_outcome_also_in_a_replay(
     policy: Policy | None, state: ServiceState, found: tuple[TriggerAnswers, ...], around: Surroundings
 ) -> None:
     judged = Judged(Occasion.CYCLE, policy, state, around, T0, Answers(found))
-    assert judge_again(judged) == decide(policy, state, Answers(found), around, T0)
+    assert judge(judged) == decide(policy, state, Answers(found), around, T0)
     again = Judged(Occasion.RETRY, policy, state, around, T0)
-    assert judge_again(again) == retry(policy, state, around, T0)
+    assert judge(again) == retry(policy, state, around, T0)
 
 
 def test_the_strategies_reach_a_sleep() -> None:

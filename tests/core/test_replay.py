@@ -8,7 +8,7 @@ from consumer.core.decide import adopt, decide, release, respond, retry
 from consumer.core.inputs import RecordCause, RequestSeen
 from consumer.core.outcome import Outcome
 from consumer.core.reasons import Code
-from consumer.core.replay import Judged, NotReplayableError, Occasion, judge_again
+from consumer.core.replay import Judged, NotReplayableError, Occasion, judge
 from consumer.core.service import Phase
 from consumer.core.state import Wake
 from tests.core.stage import AROUND, ASLEEP, AWAKE, POLICY, T0, idle, result, said
@@ -43,7 +43,7 @@ ANSWERS = said(idle(T0))
 )
 def test_a_judgement_made_again_has_the_same_outcome(judged: Judged, outcome: Outcome) -> None:
     assert outcome.changed
-    assert judge_again(judged) == outcome
+    assert judge(judged) == outcome
 
 
 @pytest.mark.parametrize(
@@ -57,4 +57,4 @@ def test_a_judgement_made_again_has_the_same_outcome(judged: Judged, outcome: Ou
 )
 def test_a_record_that_was_cut_says_what_it_lacks(judged: Judged, missing: str) -> None:
     with pytest.raises(NotReplayableError, match=f"shop/web: .* needs a {missing}, has none"):
-        judge_again(judged)
+        judge(judged)

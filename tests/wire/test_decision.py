@@ -9,17 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumer.core.answers import Answers, Evidence, No, TriggerAnswers, Yes
-from consumer.core.inputs import CycleCause, PolicySeen, RecordCause, RequestSeen, Surroundings
+from consumer.core.inputs import CycleCause, RecordCause, RequestSeen, ResultSeen, Surroundings
 from consumer.core.outcome import Action, Outcome
 from consumer.core.policy import Policy, Trigger
 from consumer.core.reasons import Code, because
-from consumer.core.replay import judge_again
+from consumer.core.replay import Judged, Occasion, judge
 from consumer.core.sentences import sentence
-from consumer.core.service import ServiceKey, TargetRef
+from consumer.core.service import Phase, ServiceKey, TargetRef
 from consumer.core.state import ServiceState, TargetFacts, Wake
-from consumer.wire.decision import Judged, Judgement, Logged, decision_message, judgement_of, logged_from
+from consumer.wire.decision import Logged, decision_message, logged_from
 from schemas.codec import Undecodable, decode
-from schemas.decision import Decision
+from schemas.decision import Decision, Judgement
 from schemas.parts import CycleCause as WireCycle
 from schemas.topics import MAX_VALUE_BYTES
 from tests.wire.core_values import values
@@ -38,19 +38,21 @@ POLICY = Policy(
 )
 
 
-def through_the_log(judged: Judged, outcome: Outcome) -> Logged:
-    read = decode(Decision, decision_message(judged, outcome, "default").encode())
+def through_the_log(judged: Judged, outcome: Outcome, *, policy_is_new: bool) -> Logged:
+    message = decision_message(judged, outcome, "default", policy_is_new=policy_is_new)
+    read = decode(Decision, message.encode())
     assert isinstance(read, Decision), read
     logged = logged_from(read)
     assert isinstance(logged, Logged), logged
     return logged
 
 
-@given(JUDGED, OUTCOMES)
-def test_a_judgement_comes_back_exactly(judged: Judged, outcome: Outcome) -> None:
-    logged = through_the_log(judged, outcome)
-    known = judged.policy is not None and judged.new_policy
-    assert logged.judged == replace(judged, policy=judged.policy if known else None, new_policy=known)
+@given(JUDGED, OUTCOMES, st.booleans())
+def test_a_judgement_comes_back_exactly(judged: Judged, outcome: Outcome, policy_is_new: bool) -> None:
+    logged = through_the_log(judged, outcome, policy_is_new=policy_is_new)
+    policy = judged.policy if policy_is_new else None
+    # Why a release took place is the reason of what came of it.
+    assert logged.judged == replace(judged, policy=policy, code=outcome.reason.code)
     assert (logged.id, logged.action, logged.reason) == (outcome.decision_id, outcome.action, outcome.reason)
     assert (logged.after, logged.withheld, logged.cause) == (outcome.state, outcome.withheld, outcome.cause)
     assert logged.command_id == (outcome.command.id if outcome.command else None)
@@ -62,11 +64,12 @@ def test_the_same_judgement_gives_the_same_bytes(judged: Judged, outcome: Outcom
     assert first == second
 
 
-def simple(**given: object) -> Decision:
-    before = ServiceState(ServiceKey("shop", "web"), T0)
-    judged = Judged(Judgement.CYCLE, before=before, surroundings=Surroundings(CycleCause("7:0", 3)), now=T0)
-    outcome = Outcome(before, Action.HOLD, because(Code.CLOCK), CycleCause("7:0", 3))
-    return decision_message(replace(judged, **given), outcome, "default")  # type: ignore[arg-type]
+def simple(*, policy_is_new: bool = False, **given: object) -> Decision:
+    state = ServiceState(ServiceKey("shop", "web"), T0)
+    judged = Judged(Occasion.CYCLE, None, state, Surroundings(CycleCause("7:0", 3)), T0)
+    outcome = Outcome(state, Action.HOLD, because(Code.CLOCK), CycleCause("7:0", 3))
+    judged = replace(judged, **given)  # type: ignore[arg-type]
+    return decision_message(judged, outcome, "default", policy_is_new=policy_is_new)
 
 
 def test_a_decision_names_its_cause_in_one_form() -> None:
@@ -78,20 +81,20 @@ def test_a_decision_names_its_cause_in_one_form() -> None:
 def test_the_policy_is_logged_only_when_it_is_new() -> None:
     assert simple(policy=POLICY).inputs.policy is None
     assert simple(policy=POLICY).inputs.policy_hash == "h1"
-    new = simple(policy=POLICY, new_policy=True).inputs.policy
+    new = simple(policy=POLICY, policy_is_new=True).inputs.policy
     assert new is not None
     assert new.triggers[0].metadata == {"query": "up"}
 
 
 def test_no_header_value_ever_reaches_the_log() -> None:
-    for decision in (simple(policy=POLICY, new_policy=True), simple(event=PolicySeen(POLICY, T0))):
-        assert b"Authorization" in decision.encode()
-        assert b"s3cret" not in decision.encode()
+    encoded = simple(policy=POLICY, policy_is_new=True).encode()
+    assert b"Authorization" in encoded
+    assert b"s3cret" not in encoded
 
 
 def test_a_decision_that_is_too_large_is_cut_and_says_so() -> None:
     large = replace(POLICY, triggers=(Trigger("prometheus", (("query", "x" * MAX_VALUE_BYTES),)),))
-    read = decode(Decision, simple(policy=large, new_policy=True).encode())
+    read = decode(Decision, simple(policy=large, policy_is_new=True).encode())
     assert isinstance(read, Decision)
     assert (read.cut, read.inputs.policy) == (True, None)
     assert read.after is not None
@@ -99,12 +102,12 @@ def test_a_decision_that_is_too_large_is_cut_and_says_so() -> None:
 
 
 def test_cutting_goes_on_until_the_record_fits() -> None:
-    large = replace(POLICY, triggers=(Trigger("prometheus", (("query", "x" * MAX_VALUE_BYTES),)),))
-    read = decode(Decision, simple(event=PolicySeen(large, T0)).encode())
+    large = RequestSeen(1, T0, HERE, trace="x" * MAX_VALUE_BYTES)
+    read = decode(Decision, simple(event=large).encode())
     assert isinstance(read, Decision)
     assert (read.cut, read.inputs.event) == (True, None)
     huge = ServiceState(ServiceKey("shop", "web"), T0, policy_uid="x" * MAX_VALUE_BYTES)
-    encoded = simple(before=huge).encode()
+    encoded = simple(state=huge).encode()
     read = decode(Decision, encoded)
     assert isinstance(read, Decision)
     assert (read.cut, read.before, read.after) == (True, None, None)
@@ -128,33 +131,36 @@ AWAKE = ServiceState(
 )
 OLD = replace(POLICY, created_at=T0 - timedelta(days=1))
 HERE = RecordCause("elasti.request-counts", 3, 1042)
+DIRECT = ResultSeen(Phase.ACCEPTED, None, POLICY.target, "u", 5, replicas=1, ready=0, at=T0, origin=HERE, direct=True)
 NOON = T0 + timedelta(hours=1)
 DEBT = Wake(T0, Code.REQUEST, HERE, T0, asked=1, asked_at=T0)
-
-
-def as_if_logged(judged: Judged, code: Code) -> Logged:
-    return Logged(judged, "d0", Action.HOLD, because(code), HERE, judged.before, command_id=None, withheld=False)
 
 
 @pytest.mark.parametrize(
     ("judged", "code"),
     [
-        (Judged(Judgement.CYCLE, AWAKE, Surroundings(HERE), T0, OLD, answers=QUIET), Code.IDLE),
-        (Judged(Judgement.CYCLE, AWAKE, Surroundings(HERE), T0, OLD, answers=None), Code.BLIND),
-        (Judged(Judgement.CYCLE, AWAKE, Surroundings(HERE), T0, None), Code.INVALID_POLICY),
-        (Judged(Judgement.REQUEST, AWAKE, Surroundings(HERE), T0, OLD, RequestSeen(3, T0, HERE)), Code.REQUEST),
-        (Judged(Judgement.RETRY, replace(AWAKE, wake=DEBT), Surroundings(HERE), NOON, OLD), Code.UNFINISHED),
-        (Judged(Judgement.RELEASE, AWAKE, Surroundings(HERE), T0, OLD), Code.POLICY_DELETED),
+        (Judged(Occasion.CYCLE, OLD, AWAKE, Surroundings(HERE), T0, QUIET), Code.IDLE),
+        (Judged(Occasion.CYCLE, OLD, AWAKE, Surroundings(HERE), T0), Code.BLIND),
+        (Judged(Occasion.CYCLE, None, AWAKE, Surroundings(HERE), T0), Code.INVALID_POLICY),
+        (Judged(Occasion.REQUEST, OLD, AWAKE, Surroundings(HERE), T0, event=RequestSeen(3, T0, HERE)), Code.REQUEST),
+        (Judged(Occasion.RETRY, OLD, replace(AWAKE, wake=DEBT), Surroundings(HERE), NOON), Code.UNFINISHED),
+        (Judged(Occasion.ADOPTION, OLD, AWAKE, Surroundings(HERE), T0, event=DIRECT), Code.ADOPTED),
+        (Judged(Occasion.RELEASE, OLD, AWAKE, Surroundings(HERE), T0), Code.POLICY_DELETED),
+        (Judged(Occasion.RELEASE, OLD, AWAKE, Surroundings(HERE), T0, code=Code.TARGET_CHANGED), Code.TARGET_CHANGED),
     ],
-    ids=lambda part: part.judgement if isinstance(part, Judged) else part,
+    ids=lambda part: part.occasion if isinstance(part, Judged) else part,
 )
 def test_a_judgement_made_again_from_the_log_gives_the_same_bytes(judged: Judged, code: Code) -> None:
-    first = judge_again(judgement_of(as_if_logged(judged, code), judged.policy))
+    first = judge(judged)
     assert first.reason.code is code
     raw = decision_message(judged, first, "default").encode()
     read = decode(Decision, raw)
     assert isinstance(read, Decision)
     logged = logged_from(read)
     assert isinstance(logged, Logged)
-    second = judge_again(judgement_of(logged, judged.policy))
-    assert decision_message(replace(logged.judged, policy=judged.policy), second, "default").encode() == raw
+    again = replace(logged.judged, policy=judged.policy)
+    assert decision_message(again, judge(again), "default").encode() == raw
+
+
+def test_the_log_and_the_core_have_the_same_words_for_what_made_the_worker_judge() -> None:
+    assert {each.value for each in Judgement} == {each.value for each in Occasion}
