@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from consumer.core.outcome import Command
 from consumer.core.service import Phase
 from consumer.handler.calls import Calls
-from consumer.handler.judge import Apply, Conclude, Fault, Look, Sight, judge
+from consumer.handler.judge import Apply, Conclude, Look, Obstacle, Sight, judge
 from consumer.handler.scene import Scene
 from consumer.ports import TargetBusyError, TargetKey, TargetMovedError, TargetView
 
@@ -19,7 +19,7 @@ class Answer:
 
     phase: Phase
     view: TargetView | None
-    fault: Fault | None = None
+    obstacle: Obstacle | None = None
 
 
 class Approach:
@@ -47,7 +47,7 @@ class Approach:
                         return Answer(Phase.ACCEPTED, await self._calls.scale(target, change))
                     except TargetMovedError:
                         view, sight = await self._calls.look(target), Sight.REFUSED
-                case Conclude(phase, fault):
-                    return Answer(phase, view, fault)
+                case Conclude(phase, obstacle):
+                    return Answer(phase, view, obstacle)
         message = f"{target} was changed by somebody else {_ROUNDS} times while it was to be scaled; find out who does"
         raise TargetBusyError(message)

@@ -21,7 +21,7 @@ class Sight(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Obstacle:
     """Why a command was not carried out: for machines (`code`) and people (`message`)."""
 
     code: str
@@ -46,7 +46,7 @@ class Conclude:
     """Nothing is to be changed; this is the answer."""
 
     phase: Phase
-    fault: Fault | None = None
+    obstacle: Obstacle | None = None
 
 
 Step = Look | Apply | Conclude
@@ -80,14 +80,14 @@ def _zero(command: Command, view: TargetView, sight: Sight) -> Step:
     expect = command.expect
     if expect is None:
         message = f"{command.key}: a zero without its expectation is not carried out; send uid, generation, replicas"
-        return Conclude(Phase.SUPERSEDED, Fault("no-expectation", message))
+        return Conclude(Phase.SUPERSEDED, Obstacle("no-expectation", message))
     if _holds(expect, view) and sight is not Sight.REFUSED:
         return Apply(Change(expected=expect.replicas, wanted=0, resource_version=view.resource_version))
     if sight is Sight.WATCHED:
         return Look()
     if view.uid == expect.uid and view.replicas == 0:
         return Conclude(Phase.UNCHANGED)
-    return Conclude(Phase.SUPERSEDED, Fault("moved", _moved(command, expect, view)))
+    return Conclude(Phase.SUPERSEDED, Obstacle("moved", _moved(command, expect, view)))
 
 
 def _holds(expect: Expect, view: TargetView) -> bool:

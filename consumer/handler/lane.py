@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -13,13 +13,12 @@ from consumer.core.outcome import Command
 from consumer.core.service import Direction, Phase, ServiceKey
 from consumer.handler.approach import Answer, Approach
 from consumer.handler.calls import Calls
-from consumer.handler.judge import Fault
+from consumer.handler.judge import Obstacle
 from consumer.handler.order import Order
 from consumer.handler.results import Result
 from consumer.handler.scene import Scene, gives_back, takes_back
 from consumer.handler.slots import Slots, withdraw
 from consumer.handler.teller import Done, Spawn, Teller
-from consumer.handler.waiting import first_of
 from consumer.handler.wiring import HandlerSettings
 from consumer.ports import Clock, TargetBusyError, TargetError, TargetGoneError, TargetKey
 
@@ -119,7 +118,7 @@ class Lane:
                 return
             await self._pause(ticket.command, wait)
 
-    def _refusal(self, command: Command) -> Fault | None:
+    def _refusal(self, command: Command) -> Obstacle | None:
         if self._shop.order.overtaken(command):
             return _overtaken(command)
         return self._shop.scene.withholds(command, self._shop.clock.read().now)
@@ -181,15 +180,15 @@ class Lane:
             if left <= timedelta():
                 return
             self._stirred.clear()
-            await first_of(clock.sleep(left), self._stirred.wait())
+            await _first_of(clock.sleep(left), self._stirred.wait())
 
-    def _superseded(self, command: Command, why: Fault) -> Answer:
+    def _superseded(self, command: Command, why: Obstacle) -> Answer:
         view = self._shop.scene.view(TargetKey(command.key.namespace, command.target))
         return Answer(Phase.SUPERSEDED, view, why)
 
     def _failed(self, ticket: Ticket, error: TargetError, *, retryable: bool) -> Answer:
         view = self._shop.scene.view(ticket.target)
-        return Answer(Phase.FAILED, view, Fault(error.code, str(error), retryable=retryable))
+        return Answer(Phase.FAILED, view, Obstacle(error.code, str(error), retryable=retryable))
 
     def _say(self, ticket: Ticket, answer: Answer, attempts: int) -> None:
         command = ticket.command
@@ -201,7 +200,7 @@ class Lane:
             self._shop.clock.read().now,
             command=command,
             command_id=command.id,
-            fault=answer.fault,
+            obstacle=answer.obstacle,
             attempts=attempts,
             trace=command.trace,
         )
@@ -227,5 +226,14 @@ class Lane:
                 pass
 
 
-def _overtaken(command: Command) -> Fault:
-    return Fault("overtaken", f"a newer command for {command.key} came before this one was carried out")
+def _overtaken(command: Command) -> Obstacle:
+    return Obstacle("overtaken", f"a newer command for {command.key} came before this one was carried out")
+
+
+async def _first_of(*waits: Coroutine[None, None, object]) -> None:
+    """Return when one of them is over; the others are cancelled, and over too."""
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(wait) for wait in waits]
+        await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        for task in running:
+            task.cancel()

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from consumer.core.outcome import Command
 from consumer.core.service import Phase, ServiceKey, TargetRef
-from consumer.handler.judge import Fault
+from consumer.handler.judge import Obstacle
 from consumer.ports import Membership, Output, TargetView
 from schemas.cloudevents import CloudEvent, EventType, source
 from schemas.partitioning import partition_for
@@ -30,7 +30,7 @@ class Result:
     at: datetime
     command: Command | None = None
     command_id: str | None = None
-    fault: Fault | None = None
+    obstacle: Obstacle | None = None
     attempts: int = 0
     trace: str | None = None
     cause: ResultCause = ResultCause.COMMAND
@@ -79,7 +79,7 @@ class Address:
             phase=WirePhase(result.phase.value),
             replicas=view.replicas if view else 0,
             ready_replicas=view.ready if view else 0,
-            error=_error(result.fault),
+            error=_error(result.obstacle),
             cause=result.cause,
             manager=view.manager if view else None,
             attempts=result.attempts,
@@ -107,5 +107,5 @@ def _target(ref: TargetRef, view: TargetView | None) -> KnownTarget:
     )
 
 
-def _error(fault: Fault | None) -> ResultError | None:
-    return ResultError(code=fault.code, message=fault.message, retryable=fault.retryable) if fault else None
+def _error(obstacle: Obstacle | None) -> ResultError | None:
+    return ResultError(code=obstacle.code, message=obstacle.message, retryable=obstacle.retryable) if obstacle else None

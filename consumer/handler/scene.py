@@ -9,7 +9,7 @@ from consumer.core.outcome import Command
 from consumer.core.policy import Policy
 from consumer.core.reasons import Code, stamp
 from consumer.core.service import Direction, Mode, ServiceKey, strictest
-from consumer.handler.judge import Fault
+from consumer.handler.judge import Obstacle
 from consumer.ports import TargetKey, TargetView
 
 _GIVES_BACK = frozenset({Code.POLICY_DELETED, Code.TARGET_CHANGED})
@@ -108,13 +108,13 @@ class Scene:
             del self._services[target]
             self._gone.discard(target)
 
-    def withholds(self, command: Command, now: datetime) -> Fault | None:
+    def withholds(self, command: Command, now: datetime) -> Obstacle | None:
         """Why this command is not to be carried out now, whatever it was when it was decided."""
         if gives_back(command) or takes_back(command):
             return None
         mode = self._mode_of(command.key, now)
         if mode is Mode.OBSERVE or (mode is Mode.WAKE_ONLY and command.direction is not Direction.UP):
-            return Fault("mode", f'{command.key} is in mode {mode}; set mode "full" to let it sleep')
+            return Obstacle("mode", f'{command.key} is in mode {mode}; set mode "full" to let it sleep')
         return None if command.direction is Direction.UP else self._keeps_awake(command.key, now)
 
     def _mode_of(self, key: ServiceKey, now: datetime) -> Mode:
@@ -122,13 +122,13 @@ class Scene:
         switched = strictest(self._mode, self.controls.mode(key, now))
         return strictest(switched, policy.mode) if policy else switched
 
-    def _keeps_awake(self, key: ServiceKey, now: datetime) -> Fault | None:
+    def _keeps_awake(self, key: ServiceKey, now: datetime) -> Obstacle | None:
         if frozen := self.controls.frozen(key, now):
-            return Fault("frozen", f"sleeps of {key} are frozen: {frozen}; unfreeze it to let it sleep")
+            return Obstacle("frozen", f"sleeps of {key} are frozen: {frozen}; unfreeze it to let it sleep")
         policy = self._policies.get(key)
         if policy is None:
-            return Fault("no-policy", f"{key} has no policy in force here; nothing sleeps without one")
+            return Obstacle("no-policy", f"{key} has no policy in force here; nothing sleeps without one")
         if pause := pause_in_force(policy, now):
             until = f" until {stamp(pause.until)}" if pause.until else ""
-            return Fault("paused", f"{key} is paused by annotation{until}; remove the annotation to let it sleep")
+            return Obstacle("paused", f"{key} is paused by annotation{until}; remove the annotation to let it sleep")
         return None

@@ -95,7 +95,7 @@ class Teller:
             took = max(self._tools.clock.read().now - result.command.triggered_at, timedelta())
             self._tools.telemetry.answered(result.command.direction, result.phase, took)
             if result.command.reason.code is Code.REQUEST:
-                error = result.fault.code if result.fault else "success"
+                error = result.obstacle.code if result.obstacle else "success"
                 self._tools.telemetry.scaled(result.key, result.target, error)
         if done is not None:
             done()

@@ -52,10 +52,10 @@ def test_a_zero_for_a_target_that_moved_is_superseded_with_both_sides_of_the_sto
     step = judge(zero(1, AWAKE), now, Sight.READ)
     assert isinstance(step, Conclude)
     assert step.phase is Phase.SUPERSEDED
-    assert step.fault is not None
-    assert step.fault.code == "moved"
-    assert "generation 7" in step.fault.message
-    assert f"generation {now.generation}" in step.fault.message
+    assert step.obstacle is not None
+    assert step.obstacle.code == "moved"
+    assert "generation 7" in step.obstacle.message
+    assert f"generation {now.generation}" in step.obstacle.message
 
 
 def test_a_zero_that_was_refused_is_superseded_even_if_the_target_is_as_expected_again() -> None:
@@ -74,8 +74,8 @@ def test_a_zero_without_its_expectation_is_never_carried_out() -> None:
     step = judge(replace(zero(1, AWAKE), expect=None), AWAKE, Sight.READ)
     assert isinstance(step, Conclude)
     assert step.phase is Phase.SUPERSEDED
-    assert step.fault is not None
-    assert step.fault.code == "no-expectation"
+    assert step.obstacle is not None
+    assert step.obstacle.code == "no-expectation"
 
 
 @pytest.mark.parametrize("sight", list(Sight))
