@@ -355,6 +355,9 @@ class Policies(Protocol):
     def entries(self) -> Mapping[ServiceKey, PolicyEntry]:
         """All of them, now; a policy that is in force for its service (the oldest when several name it)."""
 
+    def whole(self) -> bool:
+        """Whether nothing was unreadable: only then is a policy that is not among the entries a deleted one."""
+
     def conflict(self, policy: Policy) -> ServiceKey | None:
         """The older policy that names the same service or target, if there is one."""
 

@@ -20,7 +20,7 @@ from consumer.core.policy import Policy
 from consumer.gateway.server import serving
 from consumer.gateway.wiring import DirectWake, GatewayPorts, GatewaySettings, Health
 from consumer.ports import Clock, PolicyEntry, TargetGoneError, TargetKey, Targets
-from consumer.settings import ClusterAccess, Role, Settings, SettingsError
+from consumer.settings import ClusterAccess, Role, Settings, SettingsError, environment_name, flag_name
 from consumer.telemetry import Telemetry
 
 log = structlog.get_logger(__name__)
@@ -91,6 +91,9 @@ def _require(assignment: Assignment) -> None:
         missing.append(
             "this version can not scale a real cluster yet: set ELASTI_CLUSTER_ACCESS or --cluster-access to simulated"
         )
+    # Taken for an empty list, it would have every service given back; later on its absence is held against nobody.
+    where = f"correct {environment_name('policies')} or {flag_name('policies')}, or create it"
+    missing += [f"the policies {path} do not exist: {where}" for path in settings.policies if not path.exists()]
     if missing:
         raise SettingsError("\n".join(missing))
 

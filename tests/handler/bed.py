@@ -75,6 +75,9 @@ class HandPolicies:
     def entries(self) -> Mapping[ServiceKey, PolicyEntry]:
         return self._entries
 
+    def whole(self) -> bool:
+        return True
+
     def conflict(self, policy: Policy) -> ServiceKey | None:  # noqa: ARG002 - the port's contract
         return None
 

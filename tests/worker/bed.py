@@ -55,12 +55,16 @@ class Listed:
         self.ready = asyncio.Event()
         self.ready.set()
         self.conflicts: dict[ServiceKey, ServiceKey] = {}
+        self.hidden = False
 
     async def listed(self) -> None:
         await self.ready.wait()
 
     def entries(self) -> Mapping[ServiceKey, PolicyEntry]:
         return self._entries
+
+    def whole(self) -> bool:
+        return not self.hidden
 
     def conflict(self, policy: Policy) -> ServiceKey | None:
         return self.conflicts.get(policy.key)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import yaml
 
+from consumer.adapters.policy_files.bounds import check_bounds
 from consumer.elastiservice import KIND, FieldPath
 from consumer.ports import Problem
 
@@ -42,6 +43,7 @@ class Reading:
 def read(file: str, text: str) -> Reading | Problem:
     """Read all documents of one file; a file that is not YAML is one problem, with its line."""
     try:
+        check_bounds(text)
         found = tuple(_documents(file, text))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark

@@ -1,7 +1,7 @@
 """The files themselves: found, read again when they change, and what was last valid in each."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
@@ -12,6 +12,7 @@ import structlog
 from watchfiles import awatch
 
 from consumer.adapters.policy_files.documents import Document, read
+from consumer.adapters.policy_files.listing import find
 from consumer.core.conflicts import Standing
 from consumer.core.policy import Policy
 from consumer.core.service import ServiceKey
@@ -20,7 +21,6 @@ from consumer.ports import PolicyEntry, PolicyGone, Problem, TriggerCheck
 
 log = structlog.get_logger(__name__)
 
-SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 _SETTLE = 400
 """Milliseconds that a burst of changes is collected for: editors write in several steps."""
 _LOOK_AGAIN = 10_000
@@ -49,18 +49,22 @@ class _File:
     resources: tuple[_Resource, ...] = ()
     notices: tuple[str, ...] = ()
     trouble: Problem | None = None
-    stamp: tuple[int, ...] = ()
+    stamp: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """Everything that one look at the files gave; `valid` is the last valid content of every resource."""
+    """Everything that one look at the files gave; `resources` are with their last valid content.
+
+    `hidden` says why a policy that was not found may be there all the same.
+    """
 
     files: Mapping[Path, _File]
-    valid: Mapping[_Name, _Resource]
+    resources: Mapping[_Name, _Resource]
     entries: Mapping[ServiceKey, PolicyEntry]
     standing: Standing
     problems: tuple[Problem, ...]
+    hidden: tuple[Problem, ...] = ()
 
     def notices(self) -> tuple[str, ...]:
         return tuple(notice for file in self.files.values() for notice in file.notices)
@@ -112,14 +116,20 @@ class PolicyFiles:
             log.info("policy file notice", notice=notice)
         for problem in (problem for problem in self._known.problems if problem not in before.problems):
             log.warning("policy problem", where=problem.where, field=problem.field, problem=problem.message)
+        if self._known.hidden and self._known.hidden != before.hidden:
+            log.warning("policy deletions held back", why=[str(problem) for problem in self._known.hidden])
 
     async def listed(self) -> None:
         """Return once the files were read for the first time."""
         await self._listed.wait()
 
     def entries(self) -> Mapping[ServiceKey, PolicyEntry]:
-        """All services that a policy names."""
+        """All services that a policy names; while they are not whole, also those that it named last."""
         return self._known.entries
+
+    def whole(self) -> bool:
+        """Whether everything could be read: only then is a policy that is not there a deleted one."""
+        return not self._known.hidden
 
     def conflict(self, policy: Policy) -> ServiceKey | None:
         """The older policy that names the same service or target, if there is one."""
@@ -135,7 +145,7 @@ class PolicyFiles:
         """The resources of the policies in force; for the gateway's `Resources`."""
         return {
             resource.policy.key: resource.text
-            for resource in self._known.valid.values()
+            for resource in self._known.resources.values()
             if resource.policy and self._known.standing.in_force[resource.policy.key] is resource.policy
         }
 
@@ -175,51 +185,56 @@ def _watched(path: Path) -> tuple[Path, bool]:
 
 
 def _look(paths: Sequence[Path], before: _Known, check: TriggerCheck, *, thorough: bool) -> _Known:
+    found, problems = find(paths)
+    hidden = list(problems)
     files: dict[Path, _File] = {}
-    for path in _found(paths):
+    for path in found:
         last = before.files.get(path) or _File()
         stamp = _stamp(path)
-        same = stamp == last.stamp and not thorough
+        same = stamp is not None and stamp == last.stamp and not thorough
         files[path] = last if same else replace(_file(path, last, check), stamp=stamp)
-    problems = [_absent(path) for path in paths if not path.exists()]
     resources: dict[_Name, _Resource] = {}
     for file in files.values():
-        problems += [file.trouble] if file.trouble else []
+        trouble = (file.trouble,) if file.trouble else ()
+        problems += trouble
+        hidden += trouble
         for resource in file.resources:
             problems += resource.problems
-            first = resources.setdefault(resource.name, _in_force(resource, file.trouble, before.valid))
+            last_valid = _in_force(resource, file.trouble, before.resources)
+            first = resources.setdefault(resource.name, last_valid)
             if first.where != resource.where:
                 problems.append(_twice(resource, first.where))
-    valid = {name: resource for name, resource in resources.items() if resource.policy}
-    standing = Standing.of(resource.policy for resource in valid.values() if resource.policy)
-    return _Known(files, valid, _entries(resources.values(), standing), standing, tuple(problems))
+            # What is invalid and names no service may be the policy of any.
+            hidden += () if last_valid.key else resource.problems
+    if hidden:
+        for kept in _kept(resources.values(), before.resources, hidden[0]):
+            resources[kept.name] = kept
+    standing = Standing.of(resource.policy for resource in resources.values() if resource.policy)
+    entries = _entries(resources.values(), standing)
+    return _Known(files, resources, entries, standing, tuple(problems), tuple(hidden))
 
 
-def _in_force(resource: _Resource, trouble: Problem | None, valid: Mapping[_Name, _Resource]) -> _Resource:
+def _kept(found: Collection[_Resource], before: Mapping[_Name, _Resource], trouble: Problem) -> Sequence[_Resource]:
+    """Return what is not found any more, and may yet be where nobody can look."""
+    names, keys = {resource.name for resource in found}, {resource.key for resource in found}
+    lost = [last for name, last in before.items() if name not in names and last.key not in keys]
+    return [last if trouble in last.problems else replace(last, problems=(trouble,)) for last in lost]
+
+
+def _in_force(resource: _Resource, trouble: Problem | None, before: Mapping[_Name, _Resource]) -> _Resource:
     """Return the resource with its last valid content, and with the trouble of its file among its problems."""
     problems = (*resource.problems, trouble) if trouble else resource.problems
-    last = resource if resource.policy else valid.get(resource.name, resource)
-    return replace(resource, policy=last.policy, text=last.text, problems=problems)
+    last = before.get(resource.name)
+    if resource.policy or last is None or last.policy is None:
+        return replace(resource, problems=problems)
+    return replace(resource, key=last.policy.key, policy=last.policy, text=last.text, problems=problems)
 
 
-def _found(paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield the files in a fixed order, each once; hidden ones are the bookkeeping of editors and of ConfigMaps."""
-    seen = set()
-    for path in paths:
-        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
-        for file in inside:
-            hidden = path != file and any(part.startswith(".") for part in file.relative_to(path).parts)
-            wanted = path == file or (file.suffix in SUFFIXES and not hidden)
-            if wanted and file not in seen and file.is_file():
-                seen.add(file)
-                yield file
-
-
-def _stamp(path: Path) -> tuple[int, ...]:
+def _stamp(path: Path) -> tuple[int, ...] | None:
     try:
         seen = path.stat()
     except OSError:
-        return ()
+        return None
     return seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino
 
 
@@ -233,7 +248,7 @@ def _file(path: Path, last: _File, check: TriggerCheck) -> _File:
     digest = sha256(content).digest()
     if digest == last.digest:
         return last
-    if not text.strip() and last.resources:
+    if not text.strip():
         # An editor that is about to write, or a disk that is full; whoever means it deletes the file.
         kept = Problem(str(path), "", "is empty, so its policies stay as they were; delete the file to end them")
         return replace(last, digest=digest, trouble=kept)
@@ -290,7 +305,3 @@ def _differences(
     for key, entry in after.items():
         if before.get(key) != entry:
             yield entry
-
-
-def _absent(path: Path) -> Problem:
-    return Problem(str(path), "", "does not exist; name a file or a directory with ElastiService resources")
