@@ -36,9 +36,9 @@ def check_bounds(text: str) -> None:
         if closed is not None:
             open_parts[-1].take(closed)
         if len(open_parts) + (closed.height if closed else 0) > _DEEPEST:
-            raise yaml.MarkedYAMLError(problem=f"nests more than {_DEEPEST} levels", problem_mark=event.start_mark)
+            raise _refused(f"nests more than {_DEEPEST} levels", event)
         if sum(part.size for part in open_parts) > _MOST:
-            raise yaml.MarkedYAMLError(problem=f"repeats itself to over {_MOST} values", problem_mark=event.start_mark)
+            raise _refused(f"repeats itself to over {_MOST} values", event)
 
 
 def _step(event: yaml.Event, open_parts: list[_Part], known: dict[str, _Part]) -> _Part | None:
@@ -53,8 +53,14 @@ def _step(event: yaml.Event, open_parts: list[_Part], known: dict[str, _Part]) -
                 known[part.anchor] = part
             return part
         case yaml.AliasEvent():
-            return known.get(event.anchor) or _Part()
+            return known.get(event.anchor or "") or _Part()
         case yaml.ScalarEvent():
             return _Part(height=0)
         case _:
             return None
+
+
+def _refused(why: str, event: yaml.Event) -> yaml.MarkedYAMLError:
+    mark = event.start_mark
+    place = None if mark is None else yaml.Mark(str(mark.name), mark.index, mark.line, mark.column, None, 0)
+    return yaml.MarkedYAMLError(problem=why, problem_mark=place)

@@ -52,8 +52,10 @@ def read(file: str, text: str) -> Reading | Problem:
     except (yaml.YAMLError, ValueError, LookupError, RecursionError) as error:
         # Not only its own errors: a value that its tag forbids, or a nesting without end, comes as Python's.
         return Problem(file, "", f"is not valid YAML: {error}; correct it")
-    documents = tuple(document for document in found if document.content.get("kind") == KIND)
-    return Reading(documents, tuple(_notice(document) for document in found if document not in documents))
+    return Reading(
+        tuple(document for document in found if document.content.get("kind") == KIND),
+        tuple(_notice(document) for document in found if document.content.get("kind") != KIND),
+    )
 
 
 def _documents(file: str, text: str) -> Iterator[Document]:
