@@ -58,6 +58,11 @@ class Pages:
             self._count(Intake.REFUSED)
             limit = self._settings.body_limit
             return _text(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"Request body is larger than {limit} bytes")
+        except web.RequestPayloadError as error:
+            # It is not encoded, or not chunked, as its headers say.
+            self._count(Intake.REFUSED)
+            log.info("bad request body", cause=str(error), peer=request.remote)
+            return _text(HTTPStatus.BAD_REQUEST, INVALID_BODY)
         seen = request_in(body)
         if isinstance(seen, Undecodable):
             self._count(Intake.REFUSED)

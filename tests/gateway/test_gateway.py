@@ -224,6 +224,17 @@ async def test_a_body_at_the_limit_is_read_and_a_larger_one_is_not(log: MemoryLo
     assert str(SETTINGS.body_limit) in text
 
 
+async def test_a_body_that_is_not_encoded_as_it_says_is_refused(log: MemoryLog) -> None:
+    async with running(ports(MemoryPublisher(log))) as caller:
+        reader, writer = await asyncio.open_connection("127.0.0.1", caller.port)
+        head = f"POST {INCOMING} HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: {len(BODY)}\r\n\r\n"
+        writer.write(head.encode() + BODY)
+        assert b" 400 " in await reader.readline()
+        writer.close()
+        await writer.wait_closed()
+    assert await recorded(log) == []
+
+
 async def test_a_trace_that_is_none_is_not_passed_on(log: MemoryLog) -> None:
     async with running(ports(MemoryPublisher(log))) as caller:
         await caller.call(headers={"traceparent": "00-nothing"})
