@@ -76,6 +76,17 @@ def wake_due(wake: Wake) -> datetime:
     return wake.asked_at + backoff(FIRST_WAKE_RETRY, max(wake.asked, 1))
 
 
+def knock_is_due(wake: Wake | None, now: datetime) -> bool:
+    """Whether a fresh request asks again without waiting for the back-off: the last up failed, asked 5 s ago or more.
+
+    Somebody stands at the door, and what was in the way may be gone. An up without an answer is not asked anew: its
+    handler is still at it, with a back-off of its own.
+    """
+    if wake is None or wake.failed is None or wake.asked_at is None:
+        return False
+    return now >= wake.asked_at + FIRST_WAKE_RETRY
+
+
 def sleep_is_asked(ask: Ask | None, direction: Direction, now: datetime) -> bool:
     """Whether a zero or prepare of that direction is under way, and not due to be asked again."""
     if ask is None or ask.direction is not direction:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from consumer.core.answers import Answers
-from consumer.core.asks import due_at, sleep_is_asked, up_is_asked, wake_due, wanted_replicas
+from consumer.core.asks import due_at, knock_is_due, sleep_is_asked, up_is_asked, wake_due, wanted_replicas
 from consumer.core.case import UNASKED, Case, Verdict, case_of, pause_in_force
 from consumer.core.commands import Order, Sent, send_back, send_prepare, send_release, send_up, send_zero
 from consumer.core.inputs import RequestSeen, ResultSeen, Surroundings
@@ -180,7 +180,8 @@ def _is_draining(state: ServiceState) -> bool:
 def _requested(case: Case, request: RequestSeen) -> Outcome:
     state = case.state
     observing = _mode(case) is Mode.OBSERVE
-    if (observing and _is_up(case)) or up_is_asked(state, wanted_replicas(case.policy, state)):
+    asked = up_is_asked(state, wanted_replicas(case.policy, state))
+    if (observing and _is_up(case)) or (asked and (observing or not knock_is_due(state.wake, case.now))):
         return Outcome(state, Action.UP, _REQUESTED, case.surroundings.cause)
     reason = because(Code.REQUEST, count=request.count, requested=stamp(request.at), at=str(request.origin))
     if observing:

@@ -1,7 +1,7 @@
 """When an up goes out, when not, and how a request is judged."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -10,7 +10,7 @@ from consumer.core.inputs import RecordCause
 from consumer.core.outcome import Action, derived_id
 from consumer.core.policy import Pause, PauseKind, WakeReplicas
 from consumer.core.reasons import Code
-from consumer.core.service import Direction, Phase
+from consumer.core.service import Direction, Mode, Phase
 from consumer.core.state import ServiceState, TargetFacts, Wake
 from tests.core.stage import (
     AROUND,
@@ -136,6 +136,60 @@ def test_an_unfinished_wake_is_asked_again_after_five_seconds_doubling_up_to_fiv
         assert (again.command.triggered_at, again.command.trace) == (T0, "trace-1")
     assert len({command.id for command in hand.commands}) == 9
     assert [command.seq for command in hand.commands] == sorted({command.seq for command in hand.commands})
+
+
+def failing(times: int) -> tuple[Hand, datetime]:
+    """A wake that the cluster refused so often, and when it was asked last."""
+    hand, now = Hand(state=ASLEEP), T0
+    hand.request(now)
+    for _ in range(times - 1):
+        hand.answer(Phase.FAILED, 4, 0, now)
+        now = due_at(hand.state, POLICY) or now
+        hand.retried(now)
+    return hand, now
+
+
+@pytest.mark.parametrize(
+    ("answer", "after", "asks"),
+    [
+        (Phase.FAILED, 5 * SECOND, True),
+        (Phase.FAILED, 5 * SECOND - timedelta(milliseconds=1), False),
+        (Phase.SUPERSEDED, 5 * SECOND, True),
+        (None, 5 * SECOND, False),
+    ],
+)
+def test_a_request_does_not_wait_for_the_backoff_of_a_wake_that_failed(
+    answer: Phase | None, after: timedelta, asks: bool
+) -> None:
+    hand, asked_at = failing(8)
+    if answer is not None:
+        hand.answer(answer, 4, 0, asked_at)
+    assert due_at(hand.state, POLICY) == asked_at + 5 * MINUTE
+    outcome = hand.request(asked_at + after)
+    assert (outcome.command is not None) is asks
+    if outcome.command is not None:
+        assert outcome.command.id == derived_id("command", KEY, RecordCause("requests", 0, hand.offset))
+        assert hand.state.wake is not None
+        assert (hand.state.wake.since, hand.state.wake.asked) == (T0, 9)
+
+
+def test_a_hundred_requests_for_a_wake_that_keeps_failing_ask_once_in_five_seconds() -> None:
+    hand, asked_at = failing(8)
+    sent = len(hand.commands)
+    for number in range(1, 101):
+        now = asked_at + number * timedelta(milliseconds=200)
+        hand.answer(Phase.FAILED, 4, 0, now)
+        hand.request(now)
+    assert [command.decided_at - asked_at for command in hand.commands[sent:]] == [
+        seconds * SECOND for seconds in (5, 10, 15, 20)
+    ]
+
+
+def test_while_observing_a_request_does_not_ask_again_for_a_wake_that_failed() -> None:
+    hand, asked_at = failing(8)
+    hand.answer(Phase.FAILED, 4, 0, asked_at)
+    hand.around = replace(AROUND, mode=Mode.OBSERVE)
+    assert hand.request(asked_at + MINUTE).command is None
 
 
 def test_an_accepted_wake_is_due_when_its_start_timeout_ends_or_when_it_is_lost() -> None:
