@@ -12,11 +12,11 @@ from consumer.adapters.clock import BrokerClock
 from consumer.adapters.kafka import KafkaPublisher
 from consumer.adapters.policy_files import PolicyFiles
 from consumer.adapters.simulated_cluster import SimulatedCluster
-from consumer.app.errors import first_error
 from consumer.app.judging import judges, policy_files
 from consumer.app.log import connection_of, partitions_of
 from consumer.app.parts import Commons, HandlerPulse, WorkerPulse, handler_of, worker_of
 from consumer.core.policy import Policy
+from consumer.errors import first_error
 from consumer.gateway.server import serving
 from consumer.gateway.wiring import DirectWake, GatewayPorts, GatewaySettings, Health
 from consumer.ports import Clock, PolicyEntry, TargetGoneError, TargetKey, Targets
@@ -56,6 +56,7 @@ async def run(assignment: Assignment, *, stopping: asyncio.Event, started: Calla
         OSError: the HTTP port is taken.
     """
     _require(assignment)
+    log.info("settings", **assignment.settings.describe())
     try:
         async with _commons(assignment) as commons, asyncio.TaskGroup() as tasks:
             background = [

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from consumer.app.errors import first_error
+from consumer.errors import first_error
 from consumer.ports import LogError
 from consumer.settings import Settings, SettingsError, environment_name, flag_name, load
 

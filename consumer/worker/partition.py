@@ -11,6 +11,7 @@ import structlog
 
 from consumer.core.answers import Answers
 from consumer.core.service import Direction, ServiceKey
+from consumer.errors import first_error
 from consumer.ports import FencedError, LogError, Moment, PolicyEntry, PolicyGone, Record, Subject, Writer
 from consumer.telemetry import TransactionResult, WakeStage
 from consumer.worker.desk import Conditions, Desk
@@ -104,7 +105,7 @@ class Partition:
             _, others = group.split(_Stopped)
             if others is None:
                 return
-            raise first_of(others) from others
+            raise first_error(others) from others
 
     async def stop(self) -> None:
         """Write what is decided, then do nothing more; the caller ends the task of `run` after this."""
@@ -228,7 +229,7 @@ class Partition:
                 for of_one in services.values():
                     tasks.create_task(self._forward_in_order(of_one))
         except BaseExceptionGroup as group:
-            raise first_of(group) from group
+            raise first_error(group) from group
         for topic in {stray.record.topic for stray in strays}:
             self._shared.ports.telemetry.forwarded(topic, sum(stray.record.topic == topic for stray in strays))
 
@@ -369,9 +370,3 @@ class Partition:
 def weight_of(records: Sequence[Record]) -> int:
     """Return the bytes that records keep in memory, roughly."""
     return sum([len(record.value) for record in records if record.value is not None])
-
-
-def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first failure of several, the one that the others follow from."""
-    first = group.exceptions[0]
-    return first_of(first) if isinstance(first, BaseExceptionGroup) else first

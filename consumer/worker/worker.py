@@ -9,10 +9,11 @@ import structlog
 
 from consumer.core.service import ServiceKey
 from consumer.core.state import ServiceState
+from consumer.errors import first_error
 from consumer.ports import LogError, LogSetupError, Record
 from consumer.wire.controls import switched
 from consumer.worker.gate import GateFailedError
-from consumer.worker.partition import PartitionHealth, first_of
+from consumer.worker.partition import PartitionHealth
 from consumer.worker.session import Session
 from consumer.worker.settings import WorkerPorts, WorkerSettings
 from consumer.worker.shared import Shared
@@ -58,7 +59,7 @@ class Worker:
                 for follower in followers:
                     follower.cancel()
         except BaseExceptionGroup as group:
-            raise first_of(group) from group
+            raise first_error(group) from group
 
     async def stop(self) -> None:
         """Ask it to finish: what is decided is written, the group is left, and `run` returns."""

@@ -65,6 +65,7 @@ async def system(topics: Place, tmp_path: Path) -> AsyncIterator[Place]:
     policies.write_text(POLICY)
     words = ("--policies", policies, "--cluster-access", "simulated", "--polling-interval", "1s")
     async with running("run", *words, "--http-port", 0, "--http-host", "127.0.0.1", *topics.words) as process:
+        assert '"polling_interval": "1s"' in await line_with(process.stderr, '"event": "settings"')
         await line_with(process.stderr, "elasti runs gateway, handler, worker")
         yield topics
         process.send_signal(signal.SIGTERM)

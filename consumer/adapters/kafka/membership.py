@@ -10,6 +10,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 
 from consumer.adapters.kafka.connection import ClientOptions, KafkaConnection, milliseconds, records_of
 from consumer.adapters.kafka.topics import rival_groups, same_partitions
+from consumer.errors import first_error
 from consumer.ports import LogError, LogSetupError, Ownership, Record, Subscription
 
 # A member is waited for that long at a rebalance while it finishes; its heartbeats keep it a member meanwhile.
@@ -147,7 +148,7 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
                     waiting.cancel()
         except BaseExceptionGroup as group:
             # Only the fetch can fail; whoever waits for a LogError would not know it inside a group.
-            raise group.exceptions[0] from group
+            raise first_error(group) from group
         return getting.result() if getting.done() and not getting.cancelled() else []
 
     async def seek_to_committed(self, partition: int) -> Mapping[str, int]:

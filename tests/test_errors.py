@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from consumer.app.errors import first_error
+from consumer.errors import first_error
 
 CAUSE = OSError("the port is taken")
 
