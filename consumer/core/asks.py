@@ -34,11 +34,6 @@ def replicas_after(policy: Policy, before_sleep: int | None) -> int:
     return max(1, policy.min_replicas)
 
 
-def at_zero(state: ServiceState) -> bool:
-    """Whether the target was last seen without replicas."""
-    return state.target is not None and state.target.replicas == 0
-
-
 def lost(state: ServiceState) -> bool:
     """Whether the target is at zero although an up was answered: a result later than that answer shows it."""
     target, ask = state.target, state.ask

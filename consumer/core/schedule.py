@@ -237,10 +237,6 @@ class EnabledPeriod:
         start = self.schedule.latest(now - self.duration, now)
         return start + self.duration if start and now < start + self.duration else None
 
-    def latest_start(self, now: datetime) -> datetime | None:
-        """Give the latest start at or before ``now``; None for a date that never comes, like 31 February."""
-        return self.schedule.latest(now - _RAREST, now)
-
     def next_start(self, now: datetime) -> datetime | None:
         """Give the first start after ``now``; None for a date that never comes, like 31 February."""
         return self.schedule.earliest(now + _SECOND, now + _RAREST)

@@ -95,11 +95,6 @@ class Journeys:
                 return None
 
     @property
-    def finished(self) -> Sequence[Journey]:
-        """The wakes that ended in a ready replica, in that order."""
-        return self._done
-
-    @property
     def wakes(self) -> int:
         """How many wakes were accepted."""
         return len(self._done) + len(self._open)
