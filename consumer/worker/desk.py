@@ -269,6 +269,7 @@ class Desk:
         state = self.states.get(key)
         if state is None:
             self._shown.pop(key, None)
+            self._shared.ports.telemetry.service_gone(key)
             yield from self._outputs.forgotten(key)
             return
         yield self._outputs.state(state, now)

@@ -84,6 +84,8 @@ class Session:
         await _cancelled(task)
         for topic in self._shared.settings.subscription().inputs:
             self._shared.ports.telemetry.lag_gone(topic, number)
+        for key in partition.desk.states:
+            self._shared.ports.telemetry.service_gone(key)
         self._shared.presences.pop(number, None)
         self._shared.tell_presences()
         log.info("partition given up", partition=number)

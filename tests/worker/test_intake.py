@@ -19,6 +19,7 @@ from tests.worker.bed import T0, WEB, Bed, policy
 
 CART = ServiceKey("shop", "cart")
 ASK_CART = b'{"svc": "cart", "namespace": "shop"}'
+MODE = 'elasti_operator_mode{cluster="default",crd_name="shop/cart"}'
 
 
 async def test_a_request_without_a_key_in_a_wrong_partition_wakes_with_its_origin() -> None:
@@ -169,7 +170,21 @@ async def test_hosts_are_remembered_per_service_wherever_they_arrive() -> None:
         assert (known.incoming, known.allowed) == ("cart.shop", True)
         bed.request(CART)
         await bed.flush()
-        assert 'elasti_operator_mode{cluster="default",crd_name="shop/cart"} 1' in bed.telemetry.render()[0].decode()
+        assert MODE + " 1" in bed.telemetry.render()[0].decode()
+        bed.policies.drop(CART)
+        await bed.flush()
+        assert MODE not in bed.telemetry.render()[0].decode()
+
+
+async def test_the_mode_of_a_service_is_shown_by_its_owner_alone() -> None:
+    bed = Bed(policy(CART))
+    host = {"IncomingHost": "cart.shop", "Namespace": "shop", "SourceService": "cart", "TrafficAllowed": True}
+    async with bed.running():
+        bed.raw(Topic.HOSTS, json.dumps(host).encode())
+        bed.request(CART)
+        await bed.flush()
+        assert MODE + " 1" in bed.telemetry.render()[0].decode()
+    assert MODE not in bed.telemetry.render()[0].decode()
 
 
 async def test_a_result_in_a_wrong_partition_is_forwarded() -> None:
