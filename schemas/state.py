@@ -7,7 +7,7 @@ from pydantic import ConfigDict, NonNegativeInt
 from pydantic_core import to_json
 
 from schemas.message import Label, Message, Part, Timestamp
-from schemas.parts import Cause, Reason, TargetRef
+from schemas.parts import Autoscaler, Cause, Mode, Reason, TargetRef
 from schemas.scale_command import Direction
 from schemas.scale_result import Phase
 
@@ -106,12 +106,30 @@ class Said(Remembered):
     command_id: str | None = None
 
 
+class Pause(Remembered):
+    """A pause by annotation."""
+
+    kind: Literal["sleep", "all"]
+    until: Timestamp | None = None
+
+
 class Window(Remembered):
     """The requests of the last `length`, as pairs of a bucket's index (widths since 1970) and its count."""
 
     length: timedelta
     since: Timestamp | None = None
     buckets: tuple[tuple[int, int], ...] = ()
+
+
+class Waking(Remembered):
+    """What the last valid policy said of waking: it holds on while the policy is invalid, or can not be seen."""
+
+    min_replicas: NonNegativeInt
+    wake_replicas: Literal["min", "previous"]
+    start_timeout: timedelta
+    mode: Mode
+    pause: Pause | None = None
+    autoscaler: Autoscaler | None = None
 
 
 class ServiceState(Message):
@@ -131,6 +149,7 @@ class ServiceState(Message):
                     "policyUid": "6f1c7e0a-4c8e-4a53-9d0e-3f6a3c1d2b4e",
                     "policyHash": "9696239e87",
                     "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+                    "waking": {"minReplicas": 1, "wakeReplicas": "min", "startTimeout": "PT30M", "mode": "full"},
                     "target": {
                         "uid": "0b0e7a52-8a3c-4b0f-a9a5-5f2f8f6e2d11",
                         "generation": 7,
@@ -195,6 +214,7 @@ class ServiceState(Message):
     policy_uid: str | None = None
     policy_hash: str | None = None
     target_ref: TargetRef | None = None
+    waking: Waking | None = None
     target: TargetFacts | None = None
     before_sleep: NonNegativeInt | None = None
     ask: Ask | None = None

@@ -7,6 +7,7 @@ from typing import assert_never
 
 from consumer.core.inputs import Event, HostSeen, PolicySeen, RequestSeen, ResultSeen
 from consumer.core.policy import Policy
+from consumer.core.remembering import waking_of
 from consumer.core.results import fold_result, unasked
 from consumer.core.state import MAX_HOSTS, HostFacts, Mark, ServiceState
 
@@ -88,6 +89,8 @@ def _policy(state: ServiceState, policy: Policy) -> ServiceState:
         state = replace(state, ask=None, prepare=None, wake=unasked(state.wake))
     if state.policy_hash != policy.hash or another_policy:
         state = replace(state, sleeps=(), contested_since=None)
-    if (state.policy_uid, state.policy_hash, state.target_ref) == (policy.uid, policy.hash, policy.target):
+    waking = waking_of(policy)
+    held = (state.policy_uid, state.policy_hash, state.target_ref, state.waking)
+    if held == (policy.uid, policy.hash, policy.target, waking):
         return state
-    return replace(state, policy_uid=policy.uid, policy_hash=policy.hash, target_ref=policy.target)
+    return replace(state, policy_uid=policy.uid, policy_hash=policy.hash, target_ref=policy.target, waking=waking)

@@ -9,7 +9,7 @@ from consumer.core.reasons import Code, Reason
 SENTENCES: Final[Mapping[Code, str]] = MappingProxyType(
     {
         Code.PAUSED: "paused by annotation ({kind}, until {until})",
-        Code.INVALID_POLICY: "there is no valid policy for it, so nothing is done",
+        Code.INVALID_POLICY: "there is no valid policy for it, so it is not put to sleep",
         Code.UNFINISHED: "a wake is owed since {since} because of {due}: {trouble}; asked {asked} times, next {next}",
         Code.WAITING_READY: "a wake was accepted at {accepted} because of {due}, and no replica is ready yet",
         Code.CONFLICT: "the older policy {older} names the same service or target and has the say",

@@ -1,11 +1,12 @@
 """Everything remembered of one service: bounded, immutable, the content of its record in the `state` topic."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from consumer.core.inputs import Cause
+from consumer.core.policy import Pause, WakeReplicas
 from consumer.core.reasons import Code, Reason
-from consumer.core.service import Direction, Phase, ServiceKey, TargetRef
+from consumer.core.service import Autoscaler, Direction, Mode, Phase, ServiceKey, TargetRef
 from consumer.core.window import Window
 
 MAX_HOSTS = 64
@@ -110,6 +111,18 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
+class Waking:
+    """What the last valid policy said of waking: it holds on while the policy is invalid, or can not be seen."""
+
+    min_replicas: int
+    wake_replicas: WakeReplicas
+    start_timeout: timedelta
+    mode: Mode
+    pause: Pause | None = None
+    autoscaler: Autoscaler | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceState:
     """All that is known of one service. A new service starts with `ServiceState(key, first_seen_at=now)`."""
 
@@ -119,6 +132,7 @@ class ServiceState:
     policy_uid: str | None = None
     policy_hash: str | None = None
     target_ref: TargetRef | None = None
+    waking: Waking | None = None
     target: TargetFacts | None = None
     before_sleep: int | None = None
     ask: Ask | None = None

@@ -8,7 +8,7 @@ from schemas.parts import Reason
 
 _BRIEFS: Final = {
     Code.PAUSED: "paused by annotation ({kind})",
-    Code.INVALID_POLICY: "no valid policy, so nothing is done",
+    Code.INVALID_POLICY: "no valid policy, so it is not put to sleep",
     Code.UNFINISHED: "a wake is owed ({due}): {trouble}",
     Code.WAITING_READY: "woken ({due}), no replica is ready yet",
     Code.CONFLICT: "the older policy {older} has the say",

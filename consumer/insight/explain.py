@@ -10,6 +10,7 @@ from consumer.core.explain import RuleView, explain_rules
 from consumer.core.inputs import CycleCause, Surroundings
 from consumer.core.policy import InvalidPeriod, PauseKind, Policy
 from consumer.core.reasons import Code, span, stamp
+from consumer.core.remembering import remembered
 from consumer.core.schedule import EnabledPeriod
 from consumer.core.sentences import sentence
 from consumer.core.service import Mode, strictest
@@ -216,6 +217,8 @@ def _results(results: Sequence[Noted[ScaleResult]], commands: dict[str, ScaleCom
 
 
 def _wakes_on(story: Story, policy: Policy | None, now: datetime) -> Iterator[str]:
+    state = story.seen()
+    policy = policy or (remembered(state) if state is not None else None)
     if policy is None:
         yield "nothing: no valid policy is known; a request would be remembered for ten minutes"
         return

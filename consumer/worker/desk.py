@@ -5,13 +5,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+import structlog
+
 from consumer.core.answers import Answers
 from consumer.core.asks import due_at
-from consumer.core.inputs import Cause, CycleCause, PolicySeen, RecordCause, RequestSeen, ResultSeen, Surroundings
+from consumer.core.inputs import Cause, CycleCause, PolicySeen, RequestSeen, ResultSeen, Surroundings
 from consumer.core.observe import moved, observe
 from consumer.core.outcome import Outcome
 from consumer.core.policy import Policy
 from consumer.core.reasons import Code
+from consumer.core.remembering import remembered
 from consumer.core.replay import Judged, Occasion, judge
 from consumer.core.service import Direction, Mode, Phase, ServiceKey, strictest
 from consumer.core.state import ServiceState
@@ -24,11 +27,15 @@ from consumer.worker.budget import SleepBudget
 from consumer.worker.intake import Fact, request_seen
 from consumer.worker.journal import Journal
 from consumer.worker.outputs import Outputs
+from consumer.worker.presence import presence_of
 from consumer.worker.shared import Shared
 from schemas.service_status import Path
 
+log = structlog.get_logger(__name__)
+
 # Requests of one service that follow a fresh one within this are counted together: nothing depends on each of them.
 _FOLD = timedelta(seconds=1)
+_SAY_AGAIN = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +69,16 @@ class Desk:
         self._shown: dict[ServiceKey, tuple[object, ...]] = {}
         self._modes: dict[ServiceKey, Mode] = {}
         self._awake = 0
-        self._budget = SleepBudget(
-            tuple(s.ask.at for s in states.values() if s.ask is not None and s.ask.direction is Direction.ZERO)
-        )
+        self._budget = SleepBudget.of(states.values())
         self._owed = {key for key, state in states.items() if state.policy_uid is None}
         self._logged: dict[ServiceKey, str] = {}
+        self._full_said_at: datetime | None = None
         self.states = states
         self.journal = Journal()
+        for key, state in states.items():
+            if state.wake is not None:
+                # Also when its policy can not be seen for now.
+                self._alarms.set(key, due_at(state, remembered(state)))
 
     def requests(self, key: ServiceKey, requests: Sequence[tuple[Record, int]], moment: Moment) -> None:
         """Take in a service's RequestCounts; what follows a fresh one within a second is folded into one fact."""
@@ -92,7 +102,7 @@ class Desk:
     def _request(self, key: ServiceKey, request: RequestSeen, moment: Moment) -> bool:
         """Judge one request; returns whether more of them, at this moment, could change nothing but counts."""
         before = self._state(key, moment)
-        policy = self._policy(key)
+        policy = self._waking(key)
         if before is None:
             return False
         after = observe(before, request, moment.now)
@@ -102,13 +112,14 @@ class Desk:
             if key in self.states:
                 self._keep(key, after)
             return False
-        around = self._surroundings(key, policy, request.origin, Conditions(moment))
+        around = self._surroundings(key, request.origin, Conditions(moment))
         judged = Judged(Occasion.REQUEST, policy, after, around, moment.now, event=request)
         outcome = judge(judged)
-        if key not in self._policies and outcome.state.wake is None:
-            # Nobody's service, and too old to wake for: there is nothing to remember.
+        nobodys = key not in self._policies and policy is None
+        if nobodys and outcome.state.wake is None:
+            # Too old to wake for: there is nothing to remember.
             return False
-        if key not in self._policies:
+        if nobodys:
             self._owed.add(key)
         self._conclude(judged, outcome)
         return outcome.reason.code is Code.REQUEST
@@ -129,9 +140,9 @@ class Desk:
         if after is before:
             return
         self._keep(key, after)
-        policy = self._policy(key)
+        policy = self._waking(key)
         if isinstance(fact, ResultSeen) and fact.direct and policy is not None:
-            around = self._surroundings(key, policy, fact.origin, Conditions(moment))
+            around = self._surroundings(key, fact.origin, Conditions(moment))
             judged = Judged(Occasion.ADOPTION, policy, after, around, moment.now, event=fact)
             self._conclude(judged, judge(judged))
         self._if_due(key, moment, fact.origin)
@@ -146,28 +157,35 @@ class Desk:
         ]
 
     def keys(self) -> list[ServiceKey]:
-        """Return the services that a cycle judges."""
-        return list(self._policies)
+        """Return the services that a cycle judges: also those whose policy can not be seen."""
+        return [*self._policies, *self._unseen()]
+
+    def _unseen(self) -> list[ServiceKey]:
+        """Return whose policy is known from the states alone: it went while nobody looked, or nobody can look."""
+        return [key for key, state in self.states.items() if state.policy_uid is not None and key not in self._policies]
 
     def evaluate(self, key: ServiceKey, swept: Policy | None, answers: Answers | None, facts: Conditions) -> None:
         """Judge a service at a cycle, with the state of now; answers to another policy than its own do not count."""
         state, policy = self.states.get(key), self._policy(key)
-        if state is None or key not in self._policies:
+        if state is None or (key not in self._policies and state.policy_uid is None):
+            return
+        if policy is None and state.wake is not None and state.policy_uid is not None:
+            # Rule 2 keeps the last valid policy in force, as far as it is remembered: that is enough for a wake.
+            self._if_due(key, facts.moment, self._cycle())
             return
         if policy is not swept:
             answers = None
         now = facts.moment.now
-        around = self._surroundings(key, policy, self._cycle(), facts)
+        around = self._surroundings(key, self._cycle(), facts)
         judged = Judged(Occasion.CYCLE, policy, state, around, now, answers)
         outcome = judge(judged)
-        if outcome.command is not None and outcome.command.direction is Direction.ZERO:
+        ask = outcome.state.ask
+        if outcome.command is not None and ask is not None and ask.direction is Direction.ZERO and ask.attempts == 1:
+            # Asking again for one that is under way costs nothing more.
             self._budget = self._budget.spend(now)
         self._conclude(judged, outcome)
-        shown = self._shown.get(key)
-        if shown is not None and policy is not None and shown[0] is not strictest(around.mode, policy.mode):
-            # Somebody switched its mode: that shows in its status, though nothing else changed.
-            self.journal.touch(key)
-        mode = around.mode if policy is None else strictest(around.mode, policy.mode)
+        known = policy or remembered(state)
+        mode = around.mode if known is None else strictest(around.mode, known.mode)
         if self._modes.setdefault(key, mode) is not mode:
             # Somebody switched it: the status shows that also of a service to which nothing else happens.
             self._modes[key] = mode
@@ -190,32 +208,30 @@ class Desk:
         return (state.first_seen_at if wake is None else max(wake.since, wake.triggered_at)) <= limit
 
     def _if_due(self, key: ServiceKey, moment: Moment, cause: Cause) -> None:
-        state, policy = self.states.get(key), self._policy(key)
+        state, policy = self.states.get(key), self._waking(key)
         if state is None:
             return
         due = due_at(state, policy)
         if due is None or due > moment.now:
             self._alarms.set(key, due)
             return
-        around = self._surroundings(key, policy, cause, Conditions(moment))
+        around = self._surroundings(key, cause, Conditions(moment))
         judged = Judged(Occasion.RETRY, policy, state, around, moment.now)
         self._conclude(judged, judge(judged))
 
     def outdated(self, entries: Mapping[ServiceKey, PolicyEntry]) -> list[ServiceKey]:
         """Return the services whose policy here is not the one in force: new ones, other ones, and gone ones."""
         found = [key for key, entry in entries.items() if self._policies.get(key) != entry]
-        found += [key for key in self._policies if key not in entries]
-        # After a restart the states tell whose policy went while nobody looked.
-        held = (key for key, state in self.states.items() if state.policy_uid is not None)
-        found += [key for key in held if key not in entries and key not in self._policies]
+        if self._shared.ports.policies.whole():
+            found += [key for key in (*self._policies, *self._unseen()) if key not in entries]
         return found
 
     def update(self, key: ServiceKey, entry: PolicyEntry | None, moment: Moment, last: Policy | None = None) -> None:
         """Take what is in force for a service now; when nothing is, `last` is the content of what was."""
-        if entry is None:
-            self._policy_gone(key, last, moment)
-        else:
+        if entry is not None:
             self._policy_seen(key, entry, moment)
+        elif self._shared.ports.policies.whole():
+            self._policy_gone(key, last, moment)
 
     def _policy_seen(self, key: ServiceKey, entry: PolicyEntry, moment: Moment) -> None:
         """Take a policy as the one in force; the target of an earlier one is given back first."""
@@ -228,6 +244,7 @@ class Desk:
             state = replace(state or ServiceState(key, first_seen_at=moment.now), first_seen_at=moment.now)
         if entry.policy is None:
             self._keep(key, state)
+            self._if_due(key, moment, self._cycle())
             return
         if moved(state, entry.policy):
             old = known.policy if known is not None and known.policy is not None else entry.policy
@@ -259,7 +276,7 @@ class Desk:
     def _release(
         self, key: ServiceKey, policy: Policy, state: ServiceState, moment: Moment, code: Code
     ) -> ServiceState:
-        around = self._surroundings(key, policy, self._cycle(), Conditions(moment))
+        around = self._surroundings(key, self._cycle(), Conditions(moment))
         judged = Judged(Occasion.RELEASE, policy, state, around, moment.now, code=code)
         self._conclude(judged, judge(judged))
         return self.states[key]
@@ -273,10 +290,10 @@ class Desk:
             yield from self._outputs.forgotten(key)
             return
         yield self._outputs.state(state, now)
-        policy = self._policy(key)
+        policy = self._waking(key)
         if policy is None:
             return
-        mode = strictest(self._mode(key, now), policy.mode)
+        self._modes[key] = mode = strictest(self._mode(key, now), policy.mode)
         shows = self._shows(state, policy, mode)
         if self._shown.get(key) == shows:
             return
@@ -309,12 +326,24 @@ class Desk:
         if state is not None:
             return state
         if key not in self._policies and len(self._owed) >= self._shared.settings.most_owed:
+            self._turned_away(key, moment.now)
             return None
         return ServiceState(key, first_seen_at=moment.now)
+
+    def _turned_away(self, key: ServiceKey, now: datetime) -> None:
+        """Say now and then that no more of nobody's services are remembered."""
+        if self._full_said_at is None or now - self._full_said_at >= _SAY_AGAIN:
+            self._full_said_at = now
+            log.warning("too many services without a policy", turned_away=str(key), remembered=len(self._owed))
 
     def _policy(self, key: ServiceKey) -> Policy | None:
         entry = self._policies.get(key)
         return None if entry is None else entry.policy
+
+    def _waking(self, key: ServiceKey) -> Policy | None:
+        """Return the policy in force; while it is invalid, or can not be seen, what is remembered of it for waking."""
+        policy, state = self._policy(key), self.states.get(key)
+        return policy if policy is not None or state is None else remembered(state)
 
     def _cycle(self) -> CycleCause:
         self._counter += 1
@@ -324,10 +353,8 @@ class Desk:
         install, controls = self._shared.settings.mode, self._shared.controls
         return strictest(install, controls.mode(key, now)) if controls.modes else install
 
-    def _surroundings(
-        self, key: ServiceKey, policy: Policy | None, cause: RecordCause | CycleCause, facts: Conditions
-    ) -> Surroundings:
-        now, controls = facts.moment.now, self._shared.controls
+    def _surroundings(self, key: ServiceKey, cause: Cause, facts: Conditions) -> Surroundings:
+        now, controls, policy = facts.moment.now, self._shared.controls, self._policy(key)
         return Surroundings(
             cause=cause,
             mode=self._mode(key, now),
@@ -361,32 +388,10 @@ class Desk:
             self.journal.command(outcome.command, self._outputs.command(outcome.command))
         if outcome.changed:
             policy = judged.policy
-            is_new = policy is not None and self._logged.get(key) != policy.hash
-            if policy is not None:
+            # What is remembered of a policy is not its content: that was logged when it could be seen.
+            seen = policy is self._policy(key) or judged.occasion is Occasion.RELEASE
+            is_new = seen and policy is not None and self._logged.get(key) != policy.hash
+            if seen and policy is not None:
                 self._logged[key] = policy.hash
             self.journal.decision(outcome, self._outputs.decision(judged, outcome, policy_is_new=is_new))
         self._alarms.set(key, due_at(outcome.state, judged.policy))
-
-
-def presence_of(state: ServiceState) -> Presence:
-    """Say what a service is, in one word."""
-    if state.target is None:
-        return Presence.UNKNOWN
-    if state.target.replicas == 0:
-        return Presence.ASLEEP if state.wake is None else Presence.WAKING
-    return Presence.AWAKE
-
-
-def remembered(state: ServiceState) -> Policy | None:
-    """Return what a state tells of its policy, enough to give the target back; None when it held none."""
-    if state.policy_uid is None or state.target_ref is None:
-        return None
-    return Policy(
-        key=state.key,
-        name=state.key.name,
-        uid=state.policy_uid,
-        hash=state.policy_hash or "",
-        created_at=state.first_seen_at,
-        target=state.target_ref,
-        triggers=(),
-    )

@@ -9,6 +9,7 @@ from consumer.core.inputs import HostSeen, PolicySeen, RecordCause, RequestSeen
 from consumer.core.observe import moved, observe, observe_requests
 from consumer.core.policy import Policy
 from consumer.core.reasons import Code
+from consumer.core.remembering import waking_of
 from consumer.core.service import Direction, Phase, TargetRef
 from consumer.core.state import MAX_HOSTS, Ask, Prepare, ServiceState, Sleep, Wake
 from consumer.core.window import Window
@@ -124,6 +125,7 @@ ASKED = replace(
     contested_since=T0,
     before_sleep=4,
     seq=9,
+    waking=waking_of(POLICY),
 )
 
 

@@ -1,5 +1,6 @@
 """Evaluation cycles: idle services sleep after exactly a cooldown, never while blind, behind, frozen or too many."""
 
+from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -178,6 +179,19 @@ async def test_too_many_that_fall_idle_at_once_stay_up_for_the_most_part() -> No
         await bed.pass_time(10 * MINUTE, timedelta(seconds=15))
         zeros = {command.service for command in bed.commands() if command.direction == "zero"}
         assert len(zeros) == 20
+
+
+async def test_a_zero_that_is_asked_again_is_paid_for_once() -> None:
+    quick = [ServiceKey("shop", f"quick-{number}") for number in range(9)]
+    slow = ServiceKey("shop", "slow")
+    bed = Bed(*(policy(key, cooldown=MINUTE) for key in quick), policy(slow, cooldown=5 * MINUTE))
+    async with bed.running():
+        for key in (*quick, slow):
+            bed.result("observed", key)
+        await bed.pass_time(7 * MINUTE)
+        asked = Counter(command.service for command in bed.commands())
+        assert min(asked[key.name] for key in quick) > 1
+        assert asked["slow"] >= 1
 
 
 async def test_the_sleep_budget_survives_a_change_of_owner() -> None:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.core.service import ServiceKey
+from consumer.core.service import Direction, ServiceKey
+from consumer.core.state import Ask, ServiceState, Sleep
 from consumer.worker.alarms import Alarms
 from consumer.worker.budget import SleepBudget
 from consumer.worker.schedule import next_cycle
@@ -85,3 +86,25 @@ def test_the_groups_name_changes_with_its_topics_and_its_rivals_share_its_stem()
 def test_delays_double_up_to_forty_times() -> None:
     settings = replace(WorkerSettings(), back_off=SECOND)
     assert [settings.delay(attempt) / SECOND for attempt in (0, 1, 2, 5, 6, 1_000)] == [1, 2, 4, 32, 40, 40]
+
+
+def state(*sleeps: datetime, ask: Ask | None = None) -> ServiceState:
+    return ServiceState(A, first_seen_at=T0, ask=ask, sleeps=tuple(Sleep(at) for at in sleeps))
+
+
+@pytest.mark.parametrize(
+    ("known", "spent"),
+    [
+        (state(), ()),
+        (state(ask=Ask("c", 1, Direction.ZERO, 0, T0)), (T0,)),
+        (state(ask=Ask("c", 1, Direction.UP, 1, T0)), ()),
+        # It slept, and was woken since: a fleet that falls asleep again and again has no budget anew each time.
+        (state(T0, ask=Ask("c", 2, Direction.UP, 1, T0 + SECOND)), (T0,)),
+        # The zero was asked for, and then accepted: one sleep.
+        (state(T0 + SECOND, ask=Ask("c", 1, Direction.ZERO, 0, T0)), (T0 + SECOND,)),
+        # The last one was accepted, the next is under way.
+        (state(T0, ask=Ask("c", 2, Direction.ZERO, 0, T0 + SECOND)), (T0, T0 + SECOND)),
+    ],
+)
+def test_what_the_states_say_was_spent_counts_each_sleep_once(known: ServiceState, spent: tuple[datetime, ...]) -> None:
+    assert SleepBudget.of([known]).spent == spent

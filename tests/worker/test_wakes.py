@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+import structlog
 
 from consumer.core.service import ServiceKey
 from consumer.ports import PolicyEntry
@@ -153,12 +154,19 @@ async def test_a_wake_owed_to_nobody_is_forgotten_when_its_caller_is_gone() -> N
 
 async def test_wakes_owed_to_nobody_are_bounded() -> None:
     bed = Bed(settings=WorkerSettings(most_owed=3))
-    async with bed.running() as worker:
-        for number in range(5):
-            bed.request(ServiceKey("shop", f"new-{number}"))
-        await bed.flush()
-        assert len(worker.states()) == 3
-        assert bed.committed(Topic.REQUEST_COUNTS) == 5
+    with structlog.testing.capture_logs() as logs:
+        async with bed.running() as worker:
+            for number in range(5):
+                bed.request(ServiceKey("shop", f"new-{number}"))
+            await bed.flush()
+            assert len(worker.states()) == 3
+            assert bed.committed(Topic.REQUEST_COUNTS) == 5
+            await bed.pass_time(timedelta(minutes=1))
+            bed.request(ServiceKey("shop", "new-5"))
+            await bed.flush()
+    # Once for all that come within a minute.
+    told = [entry["turned_away"] for entry in logs if entry["event"] == "too many services without a policy"]
+    assert told == ["shop/new-3", "shop/new-5"]
 
 
 async def test_an_old_request_for_nobodys_service_leaves_nothing_behind() -> None:
