@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from consumer.adapters.embedded_kafka import EmbeddedKafka, EmbeddedKafkaError
+from tests.live.program import ended
 
 # A program that owns a broker, says so, and waits to be ended.
 OWNER = """
@@ -90,22 +91,6 @@ def names_in(folder: Path) -> list[str]:
 
 def nothing_is_left(home: Path) -> bool:
     return not home.exists() and not those_who_name(home)
-
-
-async def ended(pid: int) -> None:
-    """Wait for the end of a process that is not our child."""
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    gone = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_reader(handle, gone.set)
-    try:
-        await gone.wait()
-    finally:
-        loop.remove_reader(handle)
-        os.close(handle)
 
 
 async def an_owner() -> tuple[asyncio.subprocess.Process, int]:
@@ -199,6 +184,15 @@ async def test_a_broker_that_was_killed_restarts_on_the_same_port_with_its_data(
     await own_kafka.restart()
     assert own_kafka.bootstrap == before
     assert await read_all(before, "kept") == [b"still here"]
+
+
+async def test_a_broker_property_that_is_given_replaces_ours() -> None:
+    async with EmbeddedKafka(properties={"message.max.bytes": "2000"}) as kafka:
+        await create(kafka.bootstrap, "small")
+        async with a_producer(kafka.bootstrap) as producer:
+            await producer.send_and_wait("small", b"x" * 1_000)
+            with pytest.raises(MessageSizeTooLargeError):
+                await producer.send_and_wait("small", b"x" * 3_000)
 
 
 async def test_a_paused_broker_answers_nothing_until_it_is_resumed(own_kafka: EmbeddedKafka) -> None:
