@@ -21,6 +21,8 @@ Locator = Callable[[FieldPath], str]
 
 E = TypeVar("E", bound=StrEnum)
 
+_AS_JSON = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
+
 
 @dataclass(frozen=True, slots=True)
 class Form:
@@ -191,7 +193,8 @@ def plain(value: object) -> str:
 def to_json(value: object) -> bytes:
     """Write any value as JSON, its names in order; what JSON does not know as text."""
     try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str)
+        # Copied, since it is kept: orjson leaves 4 KB of buffer behind its bytes, 80 MB for 10,000 resources.
+        return bytes(memoryview(orjson.dumps(value, option=_AS_JSON, default=str)))
     except orjson.JSONEncodeError:
         # Numbers beyond 64 bits and halves of surrogate pairs: nobody means them, but any file can hold them.
         return json.dumps(value, default=str).encode()
