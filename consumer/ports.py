@@ -318,8 +318,8 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        """Return `where: field: message`."""
-        return f"{self.where}: {self.field}: {self.message}"
+        """Return `where: field: message`, or `where: message` when it is no single field."""
+        return ": ".join(part for part in (self.where, self.field, self.message) if part)
 
 
 class TriggerCheck(Protocol):

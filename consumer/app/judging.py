@@ -25,7 +25,7 @@ def registry_of(settings: Settings) -> Registry:
 
 def policy_files(settings: Settings) -> PolicyFiles:
     """Return the policies of the configured files, checked by the scalers' own words."""
-    return PolicyFiles(settings.policies, registry_of(settings).check)
+    return PolicyFiles(settings.policies, registry_of(settings).check, namespaces=settings.watch_namespaces)
 
 
 @asynccontextmanager

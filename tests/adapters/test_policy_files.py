@@ -242,6 +242,22 @@ async def test_a_slow_follower_sees_the_last_of_several_changes(tmp_path: Path) 
     assert [type(await anext(follower)) for follower in (slow, late)] == [PolicyGone, PolicyGone]
 
 
+async def test_resources_of_namespaces_that_are_not_watched_are_somebody_elses(tmp_path: Path) -> None:
+    file = tmp_path / "shop.yaml"
+    other = (
+        document("api").replace("namespace: shop", "namespace: till").replace("cooldownPeriod: 60", "cooldownPeriod: x")
+    )
+    file.write_text(f"{document('web')}---\n{other}")
+    ours = PolicyFiles((file,), check, namespaces=("shop",))
+    await ours.read()
+    assert list(ours.entries()) == [WEB]
+    assert ours.problems() == ()
+    everything = PolicyFiles((file,), check)
+    await everything.read()
+    assert {str(key) for key in everything.entries()} == {"shop/web", "till/api"}
+    assert len(everything.problems()) == 1
+
+
 @asynccontextmanager
 async def running(*paths: Path) -> AsyncIterator[PolicyFiles]:
     """Follow real changes while the block runs."""

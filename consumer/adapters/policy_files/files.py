@@ -71,11 +71,15 @@ class _Known:
 
 
 class PolicyFiles:
-    """Implements `ports.Policies`; `run` must be running for changes to be seen, `read` looks once."""
+    """Implements `ports.Policies`; `run` must be running for changes to be seen, `read` looks once.
 
-    def __init__(self, paths: Sequence[Path], check: TriggerCheck) -> None:
+    `namespaces`: resources of all others are somebody else's affair and not looked at (empty: all are ours).
+    """
+
+    def __init__(self, paths: Sequence[Path], check: TriggerCheck, *, namespaces: Collection[str] = ()) -> None:
         self._paths = tuple(paths)
         self._check = check
+        self._namespaces = frozenset(namespaces)
         self._known = _Known({}, {}, {}, Standing.of(()), ())
         self._listed = asyncio.Event()
         self._reading = asyncio.Lock()
@@ -106,7 +110,7 @@ class PolicyFiles:
         async with self._reading:
             before = self._known
             # Parsing 10,000 documents takes seconds: not on the event loop.
-            look = partial(_look, self._paths, before, self._check, thorough=thorough)
+            look = partial(_look, self._paths, before, self._check, thorough=thorough, namespaces=self._namespaces)
             self._known = await asyncio.to_thread(look)
         self._listed.set()
         for change in _differences(before.entries, self._known.entries):
@@ -184,7 +188,9 @@ def _watched(path: Path) -> tuple[Path, bool]:
     return next(above for above in path.absolute().parents if above.is_dir()), False
 
 
-def _look(paths: Sequence[Path], before: _Known, check: TriggerCheck, *, thorough: bool) -> _Known:
+def _look(
+    paths: Sequence[Path], before: _Known, check: TriggerCheck, *, thorough: bool, namespaces: Collection[str]
+) -> _Known:
     found, problems = find(paths)
     hidden = list(problems)
     files: dict[Path, _File] = {}
@@ -199,6 +205,8 @@ def _look(paths: Sequence[Path], before: _Known, check: TriggerCheck, *, thoroug
         problems += trouble
         hidden += trouble
         for resource in file.resources:
+            if namespaces and resource.name[0] not in namespaces:
+                continue
             problems += resource.problems
             last_valid = _in_force(resource, file.trouble, before.resources)
             first = resources.setdefault(resource.name, last_valid)
