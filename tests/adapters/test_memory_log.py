@@ -7,19 +7,9 @@ import pytest
 from consumer.adapters.clock import BrokerClock
 from consumer.adapters.memory import MemoryLog, MemoryMembership, MemoryPublisher, MemoryReader, MemoryWriters
 from consumer.ports import LogReader, Membership, Publisher, Subscription, Transaction, Writers
-from tests.contracts.log import (
-    Bed,
-    LogReaderContract,
-    MembershipContract,
-    Owner,
-    PublisherContract,
-    WritersContract,
-    fetched,
-    line,
-    names,
-    ready,
-    texts,
-)
+from tests.contracts.log import LogReaderContract, PublisherContract, WritersContract
+from tests.contracts.log_bed import Bed, Owner, fetched, line, names, ready, texts
+from tests.contracts.log_membership import MembershipContract
 
 
 class MemoryBed:

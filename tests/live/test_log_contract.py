@@ -22,15 +22,9 @@ from consumer.adapters.kafka.connection import admin
 from consumer.adapters.kafka.topics import shown
 from consumer.ports import LogError, LogReader, Membership, Publisher, Subscription, Writers
 from schemas.topics import TOPICS, Topic
-from tests.contracts.log import (
-    Bed,
-    LogReaderContract,
-    MembershipContract,
-    Owner,
-    PublisherContract,
-    WritersContract,
-    line,
-)
+from tests.contracts.log import LogReaderContract, PublisherContract, WritersContract
+from tests.contracts.log_bed import Bed, Owner, line
+from tests.contracts.log_membership import MembershipContract
 
 
 class KafkaBed:

@@ -1,7 +1,7 @@
 """Who owns a partition: handed over with its state, fenced, dropped and taken up again, or given up."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -12,126 +12,21 @@ from consumer.adapters.memory import MemoryMembership, MemoryReader, MemoryWrite
 from consumer.core.service import ServiceKey
 from consumer.ports import (
     LogError,
-    LogReader,
     LogSetupError,
-    Output,
-    Ownership,
-    Placed,
     PolicyEntry,
-    Publisher,
     Record,
     Subscription,
-    Transaction,
     Writer,
-    Writers,
 )
 from consumer.worker.gate import GateFailedError
-from consumer.worker.settings import WorkerPorts, WorkerSettings
+from consumer.worker.settings import WorkerSettings
 from consumer.worker.worker import Worker
 from schemas.topics import Topic
-from tests.contracts.log import Owner
+from tests.contracts.log_bed import Owner
 from tests.worker.bed import WEB, Bed, policy
+from tests.worker.flaws import Flaw, FlawedMembership, FlawedPublisher, FlawedReader, flawed
 
 CART = ServiceKey("shop", "cart")
-
-
-class Flaw:
-    """A log that fails as often as it is told to."""
-
-    def __init__(self, times: int = 0) -> None:
-        self.times = times
-
-    def check(self) -> None:
-        if self.times:
-            self.times -= 1
-            raise LogError("the broker is away")
-
-
-class FlawedWriters:
-    """Writers whose openings, or whose commits, fail."""
-
-    def __init__(self, real: Writers, opening: Flaw, commits: Flaw) -> None:
-        self._real, self._opening, self._commits = real, opening, commits
-
-    async def open(self, partition: int) -> Writer:
-        self._opening.check()
-        return _FlawedWriter(await self._real.open(partition), self._commits)
-
-
-class _FlawedWriter:
-    def __init__(self, real: Writer, commits: Flaw) -> None:
-        self._real, self._commits = real, commits
-
-    @property
-    def identity(self) -> str:
-        return self._real.identity
-
-    async def commit(self, transaction: Transaction) -> tuple[Placed, ...]:
-        self._commits.check()
-        return await self._real.commit(transaction)
-
-    async def close(self) -> None:
-        await self._real.close()
-
-
-class FlawedPublisher:
-    """A publisher that fails."""
-
-    def __init__(self, real: Publisher, flaw: Flaw) -> None:
-        self._real, self._flaw = real, flaw
-
-    async def publish(self, output: Output) -> Placed:
-        self._flaw.check()
-        return await self._real.publish(output)
-
-
-class FlawedReader:
-    """A reader that fails."""
-
-    def __init__(self, real: LogReader, flaw: Flaw) -> None:
-        self._real, self._flaw = real, flaw
-
-    async def read_to_end(self, topic: str, partition: int) -> AsyncIterator[Sequence[Record]]:
-        self._flaw.check()
-        async for records in self._real.read_to_end(topic, partition):
-            yield records
-
-    async def follow(self, topic: str, partition: int, offset: int | None = None) -> AsyncIterator[Sequence[Record]]:
-        self._flaw.check()
-        async for records in self._real.follow(topic, partition, offset):
-            yield records
-
-
-class FlawedMembership(MemoryMembership):
-    """A membership whose fetches, or questions about ends and positions, fail."""
-
-    fetches = Flaw()
-    questions = Flaw()
-    answers = Flaw()
-
-    async def fetch(self, limit: int, wait: timedelta) -> Sequence[Record]:
-        self.fetches.check()
-        return await super().fetch(limit, wait)
-
-    async def ends(self, partition: int) -> Mapping[str, int]:
-        self.questions.check()
-        return await super().ends(partition)
-
-    async def positions(self, partition: int) -> Mapping[str, int]:
-        self.answers.check()
-        return await super().positions(partition)
-
-
-class OneByOne(MemoryMembership):
-    """A membership that fetches single records, as brokers do of large ones."""
-
-    async def fetch(self, limit: int, wait: timedelta) -> Sequence[Record]:
-        return await super().fetch(min(limit, 1), wait)
-
-
-def flawed(bed: Bed, *, opening: Flaw | None = None, commits: Flaw | None = None) -> WorkerPorts:
-    ports = bed.ports()
-    return replace(ports, writers=FlawedWriters(ports.writers, opening or Flaw(), commits or Flaw()))
 
 
 async def test_a_partition_is_handed_over_with_its_state() -> None:
@@ -425,89 +320,3 @@ async def test_a_change_of_a_policy_reaches_only_its_owner() -> None:
             bed.policies.put(PolicyEntry(key, policy(key)))
         await bed.settle()
         assert sorted(map(len, (first.states(), second.states()))) == [1, 1]
-
-
-async def test_a_backlog_is_read_in_bounded_memory() -> None:
-    settings = WorkerSettings(fetch_limit=10, backlog=20)
-    bed = Bed(policy(), settings=settings)
-    for _ in range(500):
-        bed.request(count=0)
-    asked = bed.request()
-    most = 0
-    async with bed.running() as worker:
-        for _ in range(2_000):
-            await asyncio.sleep(0)
-            most = max(most, worker.waiting())
-        await bed.flush()
-        assert bed.committed(Topic.REQUEST_COUNTS) == asked.offset + 1
-        assert len(bed.commands()) == 1
-        assert 0 < most <= settings.backlog + settings.fetch_limit
-
-
-async def test_heavy_records_are_read_in_bounded_memory_and_written_in_parts() -> None:
-    bed = Bed(policy())
-    for _ in range(30):
-        bed.raw(Topic.REQUEST_COUNTS, b"x" * 1_000_000)
-    async with bed.running(replace(bed.ports(), membership=OneByOne(bed.log, bed.settings.subscription()))):
-        await bed.flush()
-        await bed.flush()
-        assert len(bed.records(Topic.DEAD_LETTER)) == 30
-        assert bed.committed(Topic.REQUEST_COUNTS) == 30
-        positions = [record.offset for record in bed.records(Topic.DEAD_LETTER)]
-        # Each transaction ends with a marker that takes an offset.
-        assert positions[-1] - 29 >= 30 // 5
-
-
-async def test_a_large_journal_is_written_in_parts() -> None:
-    keys = [ServiceKey("shop", f"s{number}") for number in range(900)]
-    bed = Bed(*(policy(key) for key in keys))
-    async with bed.running() as worker:
-        assert len(worker.states()) == 900
-        assert len(bed.records(Topic.STATE)) == 900
-
-
-async def test_health_tells_what_is_restored_how_far_it_is_and_when_it_last_moved() -> None:
-    bed = Bed(policy(), partitions=2)
-    async with bed.running() as worker:
-        for _ in range(3):
-            bed.request(count=0)
-        await bed.pass_time(timedelta(seconds=31))
-        health = worker.health()
-        assert [partition.partition for partition in health.partitions] == [0, 1]
-        assert all(partition.moved_at >= bed.clock.now - timedelta(seconds=2) for partition in health.partitions)
-        assert sum(partition.services for partition in health.partitions) == 1
-        assert all(lag == 0 for partition in health.partitions for lag in partition.lag.values())
-        text = bed.telemetry.render()[0].decode()
-        assert "elasti_consumer_lag" in text
-        assert 'elasti_services{cluster="default",status="unknown"} 1' in text
-    assert not worker.health().joined
-    assert "elasti_consumer_lag{" not in bed.telemetry.render()[0].decode()
-
-
-async def test_a_worker_that_waits_for_its_first_partitions_can_be_stopped() -> None:
-    bed = Bed()
-    joining = asyncio.Event()
-
-    class Waiting(MemoryMembership):
-        async def start(self, ownership: Ownership) -> None:  # noqa: ARG002 - nobody is ever told
-            joining.set()
-            await asyncio.Event().wait()
-
-    membership = Waiting(bed.log, bed.settings.subscription())
-    worker = Worker(replace(bed.ports(), membership=membership), bed.settings)
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(worker.run())
-        await joining.wait()
-        await worker.stop()
-
-
-async def test_a_leaving_that_takes_too_long_is_cut_off() -> None:
-    bed = Bed(policy(), settings=WorkerSettings(drain=timedelta(milliseconds=10)))
-
-    class Sticky(MemoryMembership):
-        async def stop(self) -> None:
-            await asyncio.Event().wait()
-
-    async with bed.running(replace(bed.ports(), membership=Sticky(bed.log, bed.settings.subscription()))) as worker:
-        assert worker.health().ready
-    assert not worker.health().joined
