@@ -1,153 +1,32 @@
 """The gateway over real sockets: what resolvers may send, what they are answered, and what is then in the log."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 
 import aiohttp
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
-from consumer.adapters.clock import BrokerClock
-from consumer.adapters.memory import MemoryLog, MemoryPublisher, MemoryReader
-from consumer.core.service import ServiceKey
-from consumer.elastiservice import ResourceText
-from consumer.gateway import GatewayPorts, GatewaySettings, HealthReport, serving
-from consumer.ports import LogError, Output, Placed, Publisher, Record, TargetBusyError
-from consumer.telemetry import Telemetry
+from consumer.adapters.memory import MemoryLog, MemoryPublisher
+from consumer.gateway import serving
 from schemas.partitioning import partition_for
-
-TOPIC = "elasti.request-counts"
-PARTITIONS = 4
-SETTINGS = GatewaySettings(partitions=PARTITIONS, patience=timedelta(seconds=20))
-AT_ONCE = replace(SETTINGS, patience=timedelta(milliseconds=1))
-INCOMING = "/informer/incoming-request"
-BODY = b'{"count":1,"svc":"web","namespace":"shop"}'
-TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-WEB = ServiceKey("shop", "web")
-
-
-@pytest.fixture
-def log() -> MemoryLog:
-    made = MemoryLog(BrokerClock())
-    made.create(TOPIC, PARTITIONS)
-    return made
-
-
-class HeldPublisher:
-    """A log that takes its time: acknowledges when it is told to."""
-
-    def __init__(self, log: MemoryLog) -> None:
-        self._inner = MemoryPublisher(log)
-        self.reached = asyncio.Event()
-        self.release = asyncio.Event()
-        self.done = asyncio.Event()
-
-    async def publish(self, output: Output) -> Placed:
-        self.reached.set()
-        await self.release.wait()
-        placed = await self._inner.publish(output)
-        self.done.set()
-        return placed
-
-
-class AwayPublisher:
-    """A log that can not be reached."""
-
-    async def publish(self, output: Output) -> Placed:
-        raise LogError(f"{output.topic}: no broker answers; start one")
-
-
-@dataclass
-class Direct:
-    """A direct way that notes what it was asked, and can be made to fail or to hang."""
-
-    asked: list[tuple[ServiceKey, str | None]] = field(default_factory=list)
-    busy: bool = False
-    hangs: bool = False
-
-    async def wake(self, key: ServiceKey, trace: str | None) -> None:
-        self.asked.append((key, trace))
-        if self.busy:
-            raise TargetBusyError(f"{key}: the API server is overloaded; try again")
-        if self.hangs:
-            await asyncio.Event().wait()
-
-
-@dataclass(frozen=True)
-class Part:
-    """A part of the process in a given state."""
-
-    report: HealthReport
-
-    def health(self) -> HealthReport:
-        return self.report
-
-
-@dataclass(frozen=True)
-class SharedResources:
-    """What is shared of the policies."""
-
-    shared: Mapping[ServiceKey, ResourceText]
-
-    def resources(self) -> Mapping[ServiceKey, ResourceText]:
-        return self.shared
-
-
-@dataclass(frozen=True)
-class Caller:
-    """A client of one running gateway."""
-
-    session: aiohttp.ClientSession
-    base: str
-    port: int
-
-    async def call(
-        self,
-        method: str = "POST",
-        path: str = INCOMING,
-        *,
-        body: bytes = BODY,
-        headers: Mapping[str, str] | None = None,
-    ) -> tuple[int, str, Mapping[str, str]]:
-        async with self.session.request(method, self.base + path, data=body, headers=headers) as response:
-            return response.status, await response.text(), response.headers
-
-
-@asynccontextmanager
-async def running(ports: GatewayPorts, settings: GatewaySettings = SETTINGS) -> AsyncIterator[Caller]:
-    async with (
-        serving(ports, settings, host="127.0.0.1", port=0) as port,
-        aiohttp.ClientSession() as session,
-    ):
-        yield Caller(session, f"http://127.0.0.1:{port}", port)
-
-
-def ports(publisher: Publisher) -> GatewayPorts:
-    return GatewayPorts(publisher, Telemetry("test", "1"))
-
-
-async def recorded(log: MemoryLog) -> list[Record]:
-    reader = MemoryReader(log)
-    return [
-        record
-        for partition in range(PARTITIONS)
-        async for batch in reader.read_to_end(TOPIC, partition)
-        for record in batch
-    ]
-
-
-def calls(given: GatewayPorts) -> dict[str, float]:
-    """Return the counted calls by how they ended."""
-    families = text_string_to_metric_families(given.telemetry.render()[0].decode())
-    return {
-        sample.labels["result"]: sample.value
-        for family in families
-        for sample in family.samples
-        if sample.name == "elasti_gateway_requests_total"
-    }
+from tests.gateway.bed import (
+    AT_ONCE,
+    BODY,
+    INCOMING,
+    PARTITIONS,
+    SETTINGS,
+    TRACE,
+    WEB,
+    AwayPublisher,
+    Caller,
+    Direct,
+    HeldPublisher,
+    calls,
+    ports,
+    recorded,
+    running,
+)
 
 
 async def test_a_request_is_in_the_log_when_it_is_answered_as_kubeelasti_does(log: MemoryLog) -> None:
@@ -347,63 +226,3 @@ async def test_a_connection_that_never_sends_a_header_is_closed(log: MemoryLog) 
 async def test_headers_without_end_are_refused(log: MemoryLog) -> None:
     async with running(ports(MemoryPublisher(log))) as caller:
         assert (await caller.call(headers={"X-Long": "x" * 20_000}))[0] == 400
-
-
-UP = HealthReport("worker", moving=True, ready=True, detail="12 partitions")
-RESTORING = HealthReport("worker", moving=True, ready=False, detail="3 of 12 partitions are restored")
-STUCK = HealthReport("handler", moving=False, ready=True)
-
-
-@pytest.mark.parametrize(
-    ("reports", "healthy", "ready"),
-    [((), 200, 200), ((UP,), 200, 200), ((UP, RESTORING), 200, 503), ((UP, STUCK), 503, 200)],
-)
-async def test_health_and_readiness_are_those_of_all_parts(
-    log: MemoryLog, reports: tuple[HealthReport, ...], healthy: int, ready: int
-) -> None:
-    given = replace(ports(MemoryPublisher(log)), health=tuple(Part(report) for report in reports))
-    async with running(given) as caller:
-        health, text, _ = await caller.call("GET", "/healthz")
-        readiness, _, _ = await caller.call("GET", "/readyz")
-    assert (health, readiness) == (healthy, ready)
-    assert all(report.detail in text for report in reports)
-
-
-@pytest.mark.parametrize(("simulated", "said"), [(True, "test (SIMULATED)"), (False, "test")])
-async def test_a_simulated_cluster_is_called_so(log: MemoryLog, *, simulated: bool, said: str) -> None:
-    settings = replace(SETTINGS, cluster="test", simulated=simulated)
-    async with (
-        running(ports(MemoryPublisher(log)), settings) as caller,
-        caller.session.get(caller.base + "/readyz") as response,
-    ):
-        assert await response.json() == {"ready": True, "cluster": said, "parts": []}
-
-
-async def test_the_scrape_is_served(log: MemoryLog) -> None:
-    async with running(ports(MemoryPublisher(log))) as caller:
-        status, text, headers = await caller.call("GET", "/metrics", headers={"Accept": "text/plain;version=0.0.4"})
-    assert (status, headers["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
-    assert "elasti_build_info" in [family.name for family in text_string_to_metric_families(text)]
-
-
-async def test_the_resources_are_served_as_kubeelastis_resolvers_poll_them(log: MemoryLog) -> None:
-    text = ResourceText("web-policy", b'{"service":"web"}', b'{"mode":"proxy"}')
-    given = replace(ports(MemoryPublisher(log)), resources=SharedResources({WEB: text}))
-    async with running(given) as caller, caller.session.get(caller.base + "/crd-cache") as response:
-        assert response.content_type == "application/json"
-        assert await response.json() == {
-            "services": {"shop/web": {"name": "web-policy", "spec": {"service": "web"}, "status": {"mode": "proxy"}}}
-        }
-
-
-async def test_a_process_without_policies_has_no_resources_to_serve(log: MemoryLog) -> None:
-    async with running(ports(MemoryPublisher(log))) as caller:
-        assert (await caller.call("GET", "/crd-cache"))[0] == 404
-        assert (await caller.call("GET", "/"))[0] == 404
-
-
-async def test_a_port_that_is_taken_is_an_error_of_the_system(log: MemoryLog) -> None:
-    async with running(ports(MemoryPublisher(log))) as caller:
-        with pytest.raises(OSError, match="in use"):
-            async with serving(ports(MemoryPublisher(log)), SETTINGS, host="127.0.0.1", port=caller.port):
-                pass
