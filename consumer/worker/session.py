@@ -62,8 +62,10 @@ class Session:
                 await self._shared.ports.membership.stop()
         except (LogError, TimeoutError) as error:
             log.warning("left without a word", error=str(error))
-        for task in self._running.values():
-            task.cancel()
+        # Those that the time was too short for too: one that waits for a broker that is gone ends no other way.
+        async with asyncio.TaskGroup() as tasks:
+            for task in self._running.values():
+                tasks.create_task(_cancelled(task))
 
     async def gained(self, partitions: frozenset[int]) -> None:
         """Begin to take them over."""
@@ -79,9 +81,11 @@ class Session:
                 tasks.create_task(self._end(number))
 
     async def _end(self, number: int) -> None:
-        partition, task = self.partitions.pop(number), self._running.pop(number)
+        partition, task = self.partitions.pop(number), self._running[number]
         await partition.stop()
         await _cancelled(task)
+        # Only now: whoever cuts this off has to end the task.
+        del self._running[number]
         for topic in self._shared.settings.subscription().inputs:
             self._shared.ports.telemetry.lag_gone(topic, number)
         for key in partition.desk.states:

@@ -1,5 +1,6 @@
 """A log that fails where it is told to: the memory twin with flaws, for the worker's bad days."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -53,6 +54,36 @@ class _FlawedWriter:
 
     async def commit(self, transaction: Transaction) -> tuple[Placed, ...]:
         self._commits.check()
+        return await self._real.commit(transaction)
+
+    async def close(self) -> None:
+        await self._real.close()
+
+
+class SilentWriters:
+    """Writers whose commits wait for an answer that never comes, once they are `silent`."""
+
+    def __init__(self, real: Writers) -> None:
+        self._real = real
+        self.silent = False
+        self.waiting = asyncio.Event()
+
+    async def open(self, partition: int) -> Writer:
+        return _SilentWriter(await self._real.open(partition), self)
+
+
+class _SilentWriter:
+    def __init__(self, real: Writer, broker: SilentWriters) -> None:
+        self._real, self._broker = real, broker
+
+    @property
+    def identity(self) -> str:
+        return self._real.identity
+
+    async def commit(self, transaction: Transaction) -> tuple[Placed, ...]:
+        if self._broker.silent:
+            self._broker.waiting.set()
+            await asyncio.Event().wait()
         return await self._real.commit(transaction)
 
     async def close(self) -> None:

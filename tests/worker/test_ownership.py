@@ -24,7 +24,7 @@ from consumer.worker.worker import Worker
 from schemas.topics import Topic
 from tests.contracts.log_bed import Owner
 from tests.worker.bed import WEB, Bed, policy
-from tests.worker.flaws import Flaw, FlawedMembership, FlawedPublisher, FlawedReader, flawed
+from tests.worker.flaws import Flaw, FlawedMembership, FlawedPublisher, FlawedReader, SilentWriters, flawed
 
 CART = ServiceKey("shop", "cart")
 
@@ -116,6 +116,18 @@ async def test_a_failed_last_transaction_does_not_stop_the_leaving() -> None:
         commits.times = 1
     assert bed.log.groups_with_members() == []
     assert bed.committed(Topic.SCALE_RESULTS) == 0
+
+
+async def test_a_transaction_that_never_ends_does_not_stop_the_leaving() -> None:
+    bed = Bed(policy(), settings=WorkerSettings(drain=timedelta(milliseconds=50)))
+    writers = SilentWriters(bed.ports().writers)
+    async with bed.running(replace(bed.ports(), writers=writers)):
+        bed.result("observed", replicas=0, ready_replicas=0)
+        await bed.settle()
+        writers.silent = True
+        bed.request()
+        await writers.waiting.wait()
+    assert bed.committed(Topic.REQUEST_COUNTS, bed.home(WEB)) == 0
 
 
 async def test_a_gate_that_fails_is_tried_again() -> None:
