@@ -159,6 +159,11 @@ class Settings(BaseSettings):
 
     cluster: Text = Field("default", description="name of the Kubernetes cluster in outputs and metrics")
     cluster_access: ClusterAccess | None = Field(None, description="which cluster is scaled, and how it is reached")
+    kubeconfig: Path | None = Field(None, description="kubeconfig file (absent: where kubectl looks)")
+    kube_context: str | None = Field(None, description="context of the kubeconfig (absent: its current one)")
+    namespace: Text = Field("elasti", description="namespace that this installation runs in")
+    handler_url: str | None = Field(None, description="where gateways without a handler ask for a direct wake")
+    beside_kubeelasti: bool = Field(default=False, description="KubeElasti's operator runs beside us and switches traffic")
     watch_namespaces: Names = Field((), description="only these namespaces, separated by commas (empty: all)")
     policies: Paths = Field((), description="files or directories with ElastiService resources, by commas")
     mode: Mode = Field(Mode.FULL, description="how much is carried out")
