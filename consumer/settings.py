@@ -163,7 +163,7 @@ class Settings(BaseSettings):
     kube_context: str | None = Field(None, description="context of the kubeconfig (absent: its current one)")
     namespace: Text = Field("elasti", description="namespace that this installation runs in")
     handler_url: str | None = Field(None, description="where gateways without a handler ask for a direct wake")
-    beside_kubeelasti: bool = Field(default=False, description="KubeElasti's operator runs beside us and switches traffic")
+    beside_kubeelasti: bool = Field(default=False, description="KubeElasti's operator runs beside us")
     watch_namespaces: Names = Field((), description="only these namespaces, separated by commas (empty: all)")
     policies: Paths = Field((), description="files or directories with ElastiService resources, by commas")
     mode: Mode = Field(Mode.FULL, description="how much is carried out")
