@@ -1,7 +1,7 @@
 """The ElastiService resource, as KubeElasti defines it: read into a Policy, or into everything that is wrong with it.
 
-`fields` reads and complains, `resource` knows what the fields mean, `sharing` what of them is no secret. What may not
-enter: where resources come from, and what is decided by them.
+`fields` reads and complains, `resource` knows what the fields mean, `sharing` what of them is no secret, `status` what
+we say in return. What may not enter: where resources come from, and what is decided by them.
 """
 
 from consumer.elastiservice.fields import FieldPath, Locator, field_name
@@ -18,12 +18,15 @@ from consumer.elastiservice.resource import (
     policy_from,
 )
 from consumer.elastiservice.sharing import CREDENTIALS_IN_URL, ResourceText, shareable
+from consumer.elastiservice.status import FINALIZER, KUBEELASTI_FINALIZER, merged, status_patch
 
 __all__ = [
     "API_VERSION",
     "CREDENTIALS_IN_URL",
+    "FINALIZER",
     "GROUP",
     "KIND",
+    "KUBEELASTI_FINALIZER",
     "LONG_AGO",
     "PAUSED",
     "PAUSED_UNTIL",
@@ -34,6 +37,8 @@ __all__ = [
     "content_hash",
     "field_name",
     "key_of",
+    "merged",
     "policy_from",
     "shareable",
+    "status_patch",
 ]
