@@ -19,6 +19,7 @@ class UnknownCause(StrEnum):
     HTTP_ERROR = "http-error"
     TIMEOUT = "timeout"
     UNREACHABLE = "unreachable"
+    CREDENTIALS = "credentials"
     METRIC_VANISHED = "metric-vanished"
     UNHEALTHY = "unhealthy"
     WINDOW_NOT_FULL = "window-not-full"

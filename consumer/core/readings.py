@@ -7,11 +7,40 @@ from consumer.core.answers import UnknownCause
 
 
 @dataclass(frozen=True, slots=True)
+class SecretKey:
+    """Where a value is kept that a policy names and does not hold; `prefix` goes before the value."""
+
+    namespace: str
+    name: str
+    key: str
+    prefix: str = ""
+
+    def __str__(self) -> str:
+        """Return `Secret namespace/name, key "key"`, as a message names it."""
+        return f'Secret {self.namespace}/{self.name}, key "{self.key}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Whom to trust and who to be: a CA from a Secret or a file, a client certificate and its key from Secrets."""
+
+    ca: SecretKey | None = None
+    ca_file: str | None = None
+    certificate: SecretKey | None = None
+    key: SecretKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
-    """A server that measures, and the headers that it wants; their values are secrets and never shown."""
+    """A server that measures, and the headers that it wants; their values are secrets and never shown.
+
+    What is kept in Secrets is named only: it is read when the server is asked, and nobody else has it.
+    """
 
     server: str
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    headers_from: tuple[tuple[str, SecretKey], ...] = ()
+    tls: Tls | None = None
 
     def __hash__(self) -> int:
         """Few sources share a server; hashing its name alone keeps look-ups cheap."""

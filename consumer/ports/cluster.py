@@ -167,3 +167,6 @@ class Secrets(Protocol):
 
     async def read(self, namespace: str, name: str, key: str) -> str:
         """Return the value now; the message of an error says which Secret and key, and never the value."""
+
+    def distrust(self, namespace: str, name: str) -> None:
+        """Look at this Secret anew when it is read next: somebody did not take what it held."""

@@ -4,13 +4,14 @@ import math
 import re
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from consumer.core.policy import Trigger
 from consumer.core.readings import Question, Source
 from consumer.scalers.contract import Defaults
+from consumer.scalers.credentials import header_name_fault, headers_from, headers_from_fault, tls_fault, tls_from
 from consumer.scalers.fault import explained
 from consumer.scalers.promql import Kind, PromqlError, is_selector, kind_of, parse
 
@@ -19,7 +20,6 @@ DEFAULT_UPTIME_FILTER: Final = 'container="prometheus"'
 
 # A JSON number, since Go's encoding/json reads the threshold as a float that is carried in a string.
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,11 @@ class FaultyTriggerError(ValueError):
         self.faults = faults
 
 
-def read(trigger: Trigger, defaults: Defaults) -> PrometheusTrigger:
-    """Return the trigger's content; raises FaultyTriggerError with all of its faults."""
+def read(trigger: Trigger, defaults: Defaults, namespace: str = "") -> PrometheusTrigger:
+    """Return the trigger's content; raises FaultyTriggerError with all of its faults.
+
+    Secrets that it names are those of `namespace`, its policy's own: it can not reach for anybody else's.
+    """
     named = trigger.named()
     faults = [
         (field, message)
@@ -50,12 +53,18 @@ def read(trigger: Trigger, defaults: Defaults) -> PrometheusTrigger:
             ("metadata.threshold", _threshold_fault(named.get("threshold"))),
             ("metadata.uptimeFilter", _filter_fault(_filter(named))),
             ("metadata.headers", _headers_fault(trigger.headers)),
+            ("metadata.headersFrom", headers_from_fault(named.get("headersfrom"))),
+            ("metadata.tls", tls_fault(named.get("tls"), _server(named, defaults))),
         )
         if (message := fault) is not None
     ]
     if faults:
         raise FaultyTriggerError(faults)
-    source = _source(_server(named, defaults), defaults.headers + trigger.headers)
+    source = replace(
+        _source(_server(named, defaults), defaults.headers + trigger.headers),
+        headers_from=headers_from(named.get("headersfrom"), namespace),
+        tls=tls_from(named.get("tls"), namespace),
+    )
     return PrometheusTrigger(Question(source, named["query"]), float(named["threshold"]), _filter(named))
 
 
@@ -127,8 +136,8 @@ def _filter_fault(uptime_filter: str) -> str | None:
 
 def _headers_fault(headers: tuple[tuple[str, str], ...]) -> str | None:
     for name, value in headers:
-        if not _HEADER_NAME.fullmatch(name):
-            return f"{name[:40]!r} is no header's name; use letters, digits and dashes"
+        if (fault := header_name_fault(name)) is not None:
+            return fault
         if any(character in value for character in "\r\n\0"):
             # The value is a secret: only its name is shown.
             return f"the value of {name} holds a line break; write it in one line"

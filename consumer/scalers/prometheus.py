@@ -173,7 +173,7 @@ class PrometheusType:
 
     def create(self, assignment: Assignment) -> Scaler:
         """Make the scaler; raises FaultyTriggerError for a trigger that does not pass the check."""
-        trigger = read(assignment.trigger, assignment.defaults)
+        trigger = read(assignment.trigger, assignment.defaults, assignment.service.namespace)
         return PrometheusScaler(trigger, assignment.cooldown, assignment.measure)
 
     def window(self, trigger: Trigger) -> timedelta | None:  # noqa: ARG002 - the contract's parameter
