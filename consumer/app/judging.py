@@ -23,9 +23,13 @@ def registry_of(settings: Settings) -> Registry:
     return Registry(Defaults(server=settings.prometheus_address, headers=headers))
 
 
-def policy_files(settings: Settings) -> PolicyFiles:
-    """Return the policies of the configured files, checked by the scalers' own words."""
-    return PolicyFiles(settings.policies, registry_of(settings).check, namespaces=settings.watch_namespaces)
+def policy_files(settings: Settings, *, for_cluster: bool = False) -> PolicyFiles:
+    """Return the policies of the configured files, checked by the scalers' own words.
+
+    `for_cluster`: they are looked over before somebody applies them, not run from here.
+    """
+    check = registry_of(settings).check
+    return PolicyFiles(settings.policies, check, namespaces=settings.watch_namespaces, for_cluster=for_cluster)
 
 
 @asynccontextmanager

@@ -45,7 +45,7 @@ async def _check(settings: Settings, *, ask: bool, as_json: bool) -> int:
 
     # What is wrong is printed once, as the answer; not beside it as a log line.
     configure_logging("console", "error")
-    known = policy_files(settings)
+    known = policy_files(settings, for_cluster=True)
     await known.read()
     valid = {key: entry.policy for key, entry in sorted(known.entries().items()) if entry.policy is not None}
     answers = await _asked(settings, valid) if ask else {}

@@ -8,8 +8,8 @@ from typing import Self
 from consumer.core.policy import Policy
 from consumer.core.service import ServiceKey
 
-_Age = tuple[datetime, str, str]
-_Workload = tuple[str, str, str, str]
+Age = tuple[datetime, str, str]
+Workload = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,32 +20,33 @@ class Standing:
     """
 
     in_force: Mapping[ServiceKey, Policy]
-    _holders: Mapping[_Workload, Policy]
+    _holders: Mapping[Workload, Policy]
 
     @classmethod
     def of(cls, policies: Iterable[Policy]) -> Self:
         """Settle who claims what."""
         services: dict[ServiceKey, Policy] = {}
-        workloads: dict[_Workload, Policy] = {}
+        workloads: dict[Workload, Policy] = {}
         for policy in sorted(policies, key=age):
             services.setdefault(policy.key, policy)
-            workloads.setdefault(_workload(policy), policy)
+            workloads.setdefault(workload(policy), policy)
         return cls(services, workloads)
 
     def conflict(self, policy: Policy) -> ServiceKey | None:
         """Return the service of an older policy that names the same service or target; None when there is none."""
-        for holder in (self.in_force.get(policy.key), self._holders.get(_workload(policy))):
+        for holder in (self.in_force.get(policy.key), self._holders.get(workload(policy))):
             if holder is not None and age(holder) < age(policy):
                 return holder.key
         return None
 
 
-def age(policy: Policy) -> _Age:
+def age(policy: Policy) -> Age:
     """Return what orders policies: creation, then namespace and name of the resource."""
     return policy.created_at, policy.key.namespace, policy.name
 
 
-def _workload(policy: Policy) -> _Workload:
+def workload(policy: Policy) -> Workload:
+    """Return what is scaled, however it is spelled."""
     # One workload can be named in several versions of its API group, but only in one group.
     group = policy.target.api_version.rpartition("/")[0]
     return policy.key.namespace, group, policy.target.kind, policy.target.name

@@ -51,6 +51,7 @@ from consumer.ports.policies import (
     PolicyEntry,
     PolicyGone,
     Problem,
+    Shadowed,
     TriggerCheck,
 )
 from consumer.ports.targets import (
@@ -100,6 +101,7 @@ __all__ = [
     "Rights",
     "Scaler",
     "Secrets",
+    "Shadowed",
     "Subject",
     "Subscription",
     "Switches",

@@ -30,11 +30,24 @@ class TriggerCheck(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Shadowed:
+    """A resource that names a service for which another one is in force, with what is wrong with it besides.
+
+    `leaving`: it was deleted, and only our finalizer keeps it: let it go, there is nothing to give back.
+    """
+
+    resource: ResourceRef
+    problems: tuple[Problem, ...] = ()
+    generation: int | None = None
+    leaving: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyEntry:
     """A policy resource as last read: the last valid content (if ever) and the problems of the newest.
 
     `resource` is where it comes from, when that is an API; `held`: our finalizer is on it; `generation` is that of
-    what was read.
+    what was read. `shadowed` are the other resources of the API that name the same service.
     """
 
     key: ServiceKey
@@ -43,6 +56,7 @@ class PolicyEntry:
     resource: ResourceRef | None = None
     generation: int | None = None
     held: bool = False
+    shadowed: tuple[Shadowed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

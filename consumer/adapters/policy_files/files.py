@@ -1,12 +1,11 @@
 """The files themselves: found, read again when they change, and what was last valid in each."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from weakref import WeakSet
 
 import structlog
 from watchfiles import awatch
@@ -14,9 +13,18 @@ from watchfiles import awatch
 from consumer.adapters.policy_files.documents import Document, read
 from consumer.adapters.policy_files.listing import find
 from consumer.core.conflicts import Standing
-from consumer.core.policy import Policy
+from consumer.core.policy import Policy, Trigger
 from consumer.core.service import ServiceKey
-from consumer.elastiservice import ResourceText, key_of, policy_from, shareable
+from consumer.elastiservice import (
+    Followers,
+    Known,
+    ResourceText,
+    differences,
+    entries_of,
+    key_of,
+    policy_from,
+    shareable,
+)
 from consumer.ports import PolicyEntry, PolicyGone, Problem, TriggerCheck
 
 log = structlog.get_logger(__name__)
@@ -26,19 +34,12 @@ _SETTLE = 400
 _LOOK_AGAIN = 10_000
 """Milliseconds after which the files are looked at even though no change was reported."""
 
+_NO_SECRETS = (
+    "names a Secret, and files have none; write values in headers and a CA in tls.caFile, or apply the resource to a "
+    "cluster and run without --policies"
+)
+
 _Name = tuple[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Resource:
-    """One ElastiService as last read: where it is, and either what it says or what is wrong with it."""
-
-    name: _Name
-    key: ServiceKey | None
-    where: str
-    policy: Policy | None
-    text: ResourceText
-    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class _File:
     """One file: what could last be read of it, and what keeps its newest content from being read, if anything."""
 
     digest: bytes = b""
-    resources: tuple[_Resource, ...] = ()
+    resources: tuple[Known, ...] = ()
     notices: tuple[str, ...] = ()
     trouble: Problem | None = None
     stamp: tuple[int, ...] | None = None
@@ -60,7 +61,7 @@ class _Known:
     """
 
     files: Mapping[Path, _File]
-    resources: Mapping[_Name, _Resource]
+    resources: Mapping[_Name, Known]
     entries: Mapping[ServiceKey, PolicyEntry]
     standing: Standing
     problems: tuple[Problem, ...]
@@ -74,16 +75,24 @@ class PolicyFiles:
     """Implements `ports.Policies`; `run` must be running for changes to be seen, `read` looks once.
 
     `namespaces`: resources of all others are somebody else's affair and not looked at (empty: all are ours).
+    `for_cluster`: they are only looked over before they are applied, so that Secrets may be named.
     """
 
-    def __init__(self, paths: Sequence[Path], check: TriggerCheck, *, namespaces: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        check: TriggerCheck,
+        *,
+        namespaces: Collection[str] = (),
+        for_cluster: bool = False,
+    ) -> None:
         self._paths = tuple(paths)
-        self._check = check
+        self._check = check if for_cluster else _without_secrets(check)
         self._namespaces = frozenset(namespaces)
         self._known = _Known({}, {}, {}, Standing.of(()), ())
         self._listed = asyncio.Event()
         self._reading = asyncio.Lock()
-        self._followers: WeakSet[_Changes] = WeakSet()
+        self._followers = Followers()
 
     async def run(self) -> None:
         """Read, then read again at each change, until cancelled."""
@@ -113,9 +122,8 @@ class PolicyFiles:
             look = partial(_look, self._paths, before, self._check, thorough=thorough, namespaces=self._namespaces)
             self._known = await asyncio.to_thread(look)
         self._listed.set()
-        for change in _differences(before.entries, self._known.entries):
-            for follower in self._followers:
-                follower.tell(change)
+        for change in differences(before.entries, self._known.entries):
+            self._followers.tell(change)
         for notice in sorted({*self._known.notices()} - {*before.notices()}):
             log.info("policy file notice", notice=notice)
         for problem in (problem for problem in self._known.problems if problem not in before.problems):
@@ -141,9 +149,7 @@ class PolicyFiles:
 
     def changes(self) -> AsyncIterator[PolicyEntry | PolicyGone]:
         """Yield each change from this call on; of several unread ones of a service the last."""
-        follower = _Changes()
-        self._followers.add(follower)
-        return follower
+        return self._followers.follow()
 
     def resources(self) -> Mapping[ServiceKey, ResourceText]:
         """The resources of the policies in force; for the gateway's `Resources`."""
@@ -162,23 +168,12 @@ class PolicyFiles:
         return self._known.notices()
 
 
-class _Changes(AsyncIterator[PolicyEntry | PolicyGone]):
-    """One follower: at most one unread change per service is kept for it."""
+def _without_secrets(check: TriggerCheck) -> TriggerCheck:
+    def checked(trigger: Trigger) -> Sequence[tuple[str, str]]:
+        naming = [name for name, value in trigger.metadata if '"secretKeyRef"' in value]
+        return [*check(trigger), *((f"metadata.{name}", _NO_SECRETS) for name in naming)]
 
-    def __init__(self) -> None:
-        self._unread: dict[ServiceKey, PolicyEntry | PolicyGone] = {}
-        self._some = asyncio.Event()
-
-    def tell(self, change: PolicyEntry | PolicyGone) -> None:
-        """Note a change."""
-        self._unread[change.key] = change
-        self._some.set()
-
-    async def __anext__(self) -> PolicyEntry | PolicyGone:
-        while not self._unread:
-            self._some.clear()
-            await self._some.wait()
-        return self._unread.pop(next(iter(self._unread)))
+    return checked
 
 
 def _watched(path: Path) -> tuple[Path, bool]:
@@ -199,7 +194,7 @@ def _look(
         stamp = _stamp(path)
         same = stamp is not None and stamp == last.stamp and not thorough
         files[path] = last if same else replace(_file(path, last, check), stamp=stamp)
-    resources: dict[_Name, _Resource] = {}
+    resources: dict[_Name, Known] = {}
     for file in files.values():
         trouble = (file.trouble,) if file.trouble else ()
         problems += trouble
@@ -218,18 +213,18 @@ def _look(
         for kept in _kept(resources.values(), before.resources, hidden[0]):
             resources[kept.name] = kept
     standing = Standing.of(resource.policy for resource in resources.values() if resource.policy)
-    entries = _entries(resources.values(), standing)
+    entries = entries_of(resources.values())
     return _Known(files, resources, entries, standing, tuple(problems), tuple(hidden))
 
 
-def _kept(found: Collection[_Resource], before: Mapping[_Name, _Resource], trouble: Problem) -> Sequence[_Resource]:
+def _kept(found: Collection[Known], before: Mapping[_Name, Known], trouble: Problem) -> Sequence[Known]:
     """Return what is not found any more, and may yet be where nobody can look."""
     names, keys = {resource.name for resource in found}, {resource.key for resource in found}
     lost = [last for name, last in before.items() if name not in names and last.key not in keys]
     return [last if trouble in last.problems else replace(last, problems=(trouble,)) for last in lost]
 
 
-def _in_force(resource: _Resource, trouble: Problem | None, before: Mapping[_Name, _Resource]) -> _Resource:
+def _in_force(resource: Known, trouble: Problem | None, before: Mapping[_Name, Known]) -> Known:
     """Return the resource with its last valid content, and with the trouble of its file among its problems."""
     problems = (*resource.problems, trouble) if trouble else resource.problems
     last = before.get(resource.name)
@@ -267,10 +262,10 @@ def _file(path: Path, last: _File, check: TriggerCheck) -> _File:
     return _File(digest, resources, reading.notices)
 
 
-def _resource(document: Document, check: TriggerCheck) -> _Resource:
+def _resource(document: Document, check: TriggerCheck) -> Known:
     result = policy_from(document.content, where=document.locate, check=check)
     policy, problems = (result, ()) if isinstance(result, Policy) else (None, result)
-    return _Resource(
+    return Known(
         name=_name(document),
         key=key_of(document.content),
         where=document.locate(()),
@@ -288,28 +283,5 @@ def _name(document: Document) -> _Name:
     return (str(named.get("namespace", "")), str(named["name"])) if named.get("name") else ("", place)
 
 
-def _twice(resource: _Resource, first: str) -> Problem:
+def _twice(resource: Known, first: str) -> Problem:
     return Problem(resource.where, "metadata.name", f"is already used at {first}; write another name, or delete one")
-
-
-def _entries(resources: Collection[_Resource], standing: Standing) -> Mapping[ServiceKey, PolicyEntry]:
-    entries = {
-        resource.policy.key: PolicyEntry(resource.policy.key, resource.policy, resource.problems)
-        for resource in resources
-        if resource.policy and standing.in_force[resource.policy.key] is resource.policy
-    }
-    for resource in resources:
-        if resource.policy is None and resource.key:
-            entries.setdefault(resource.key, PolicyEntry(resource.key, None, resource.problems))
-    return entries
-
-
-def _differences(
-    before: Mapping[ServiceKey, PolicyEntry], after: Mapping[ServiceKey, PolicyEntry]
-) -> Iterator[PolicyEntry | PolicyGone]:
-    for key, entry in before.items():
-        if key not in after:
-            yield PolicyGone(key, entry.policy)
-    for key, entry in after.items():
-        if before.get(key) != entry:
-            yield entry
