@@ -8,6 +8,7 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import (
@@ -102,6 +103,18 @@ def _brokers(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        msg = f'"{value}" is not an address; write one like http://elasti-handler.elasti:8013'
+        raise ValueError(msg)
+    return value
+
+
 def _prefix(value: str) -> str:
     if not re.fullmatch(r"[a-zA-Z0-9._-]{0,200}", value):
         msg = f'"{value}" can not begin the name of a topic; write letters, digits, ".", "_" and "-", like elasti.'
@@ -112,6 +125,7 @@ def _prefix(value: str) -> str:
 Duration = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_positive)]
 Brokers = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed), AfterValidator(_brokers)]
 Prefix = Annotated[str, AfterValidator(_prefix)]
+Url = Annotated[str, AfterValidator(_url)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 Paths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_listed)]
 Port = Annotated[int, Field(ge=0, le=_MAX_PORT)]
@@ -162,7 +176,7 @@ class Settings(BaseSettings):
     kubeconfig: Path | None = Field(None, description="kubeconfig file (absent: where kubectl looks)")
     kube_context: str | None = Field(None, description="context of the kubeconfig (absent: its current one)")
     namespace: Text = Field("elasti", description="namespace that this installation runs in")
-    handler_url: str | None = Field(None, description="where gateways without a handler ask for a direct wake")
+    handler_url: Url | None = Field(None, description="where gateways without a handler ask for a direct wake")
     beside_kubeelasti: bool = Field(default=False, description="KubeElasti's operator runs beside us")
     watch_namespaces: Names = Field((), description="only these namespaces, separated by commas (empty: all)")
     policies: Paths = Field((), description="files or directories with ElastiService resources, by commas")

@@ -136,6 +136,9 @@ def test_an_overridden_polling_interval_warns_of_nothing(set_env: SetEnv) -> Non
     ("flags", "said"),
     [
         ({"kafka_bootstrap": "kafka:99999"}, ("ELASTI_KAFKA_BOOTSTRAP", '"kafka:99999"', "host:port")),
+        ({"handler_url": "elasti-handler:8013"}, ("ELASTI_HANDLER_URL", '"elasti-handler:8013"', "http://")),
+        ({"handler_url": "http://:8013"}, ("ELASTI_HANDLER_URL", "http://elasti-handler")),
+        ({"handler_url": "http://handler:99999"}, ("ELASTI_HANDLER_URL", "http://elasti-handler")),
         ({"kafka_bootstrap": "kafka:0"}, ("ELASTI_KAFKA_BOOTSTRAP", '"kafka:0"', "host:port")),
         ({"topic_prefix": "shop/ "}, ("ELASTI_TOPIC_PREFIX", '"shop/ "', "letters, digits")),
         ({"kafka_bootstrap": "kafka"}, ("ELASTI_KAFKA_BOOTSTRAP (--kafka-bootstrap)", '"kafka"', "host:port")),

@@ -8,6 +8,7 @@ from consumer.adapters.clock import chance
 from consumer.adapters.kafka import KafkaMembership, KafkaPublisher, KafkaReader, KafkaWriters
 from consumer.adapters.policy_files import PolicyFiles
 from consumer.app.log import connection_of
+from consumer.app.reaching import KafkaReach
 from consumer.gateway.wiring import HealthReport
 from consumer.handler.scale_handler import ScaleHandler
 from consumer.handler.wiring import HandlerPorts, HandlerSettings
@@ -34,6 +35,7 @@ class Commons:
     telemetry: Telemetry
     policies: PolicyFiles
     publisher: KafkaPublisher
+    reach: KafkaReach
 
 
 def collect_rarely() -> None:
@@ -102,9 +104,12 @@ class WorkerPulse:
 
     worker: Worker
     clock: Clock
+    reach: KafkaReach
 
     def health(self) -> HealthReport:
         """Moving while its fetching goes round, ready when every assigned partition is restored."""
+        if not self.reach.found.is_set():
+            return HealthReport(part="worker", moving=True, ready=False, detail="begins when Kafka is there", away=True)
         health = self.worker.health()
         rest = self.clock.read().now - health.moved_at
         restored = sum(partition.restored for partition in health.partitions)
@@ -113,7 +118,8 @@ class WorkerPulse:
             part="worker",
             moving=rest < _STUCK,
             ready=health.ready,
-            detail=f"{restored} of {len(health.partitions)} partitions restored{joined}",
+            detail=f"{restored} of {len(health.partitions)} partitions restored{joined}{_because(health.trouble)}",
+            away=bool(health.trouble),
         )
 
 
@@ -132,5 +138,11 @@ class HandlerPulse:
             part="handler",
             moving=health.running and rest < _STUCK,
             ready=health.ready,
-            detail=f"{len(health.partitions)} partitions, {health.pending} commands unanswered",
+            detail=f"{len(health.partitions)} partitions, {health.pending} commands unanswered"
+            f"{_because(health.trouble)}",
+            away=health.running and bool(health.trouble),
         )
+
+
+def _because(trouble: str) -> str:
+    return f"; waits for Kafka: {trouble}" if trouble else ""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -13,15 +13,19 @@ from consumer.adapters.kafka import KafkaPublisher
 from consumer.adapters.policy_files import PolicyFiles
 from consumer.adapters.simulated_cluster import SimulatedCluster
 from consumer.app.judging import judges, policy_files
-from consumer.app.log import connection_of, partitions_of
+from consumer.app.log import connection_of
 from consumer.app.parts import Commons, HandlerPulse, WorkerPulse, handler_of, worker_of
+from consumer.app.reaching import KafkaReach
+from consumer.app.stopping import unless
 from consumer.core.policy import Policy
 from consumer.errors import first_error
+from consumer.gateway.remote import RemoteWake
 from consumer.gateway.server import serving
 from consumer.gateway.wiring import DirectWake, GatewayPorts, GatewaySettings, Health
 from consumer.ports import Clock, PolicyEntry, TargetGoneError, TargetKey, Targets
 from consumer.settings import ClusterAccess, Role, Settings, SettingsError, environment_name, flag_name
 from consumer.telemetry import Telemetry
+from consumer.worker.worker import Worker
 
 log = structlog.get_logger(__name__)
 
@@ -41,18 +45,21 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """What is up: the HTTP port, and what each part says of itself."""
+    """What is up: the HTTP port, and what each part says of itself; `away` is why Kafka can not be reached, if so."""
 
     port: int
     health: tuple[Health, ...]
+    away: str = ""
 
 
 async def run(assignment: Assignment, *, stopping: asyncio.Event, started: Callable[[Started], None]) -> None:
     """Run until `stopping` is set; what is in flight is finished, then everything is closed.
 
+    Kafka may be away: HTTP, policies and direct wakes do without it, the rest begins when it is there.
+
     Raises:
         SettingsError: something is missing or not available; the message names the setting.
-        LogError: Kafka is away at the start, or not set up as it must be.
+        LogError: Kafka is not set up as it must be, or a partition could not be taken over.
         OSError: the HTTP port is taken.
     """
     _require(assignment)
@@ -103,14 +110,15 @@ def _require(assignment: Assignment) -> None:
 async def _commons(assignment: Assignment) -> AsyncIterator[Commons]:
     settings = assignment.settings
     publisher = KafkaPublisher(connection_of(settings, "publisher"))
+    clock = assignment.clock or BrokerClock()
     try:
-        await publisher.open()
         yield Commons(
             settings=settings,
-            clock=assignment.clock or BrokerClock(),
+            clock=clock,
             telemetry=Telemetry(settings.cluster, version("elasti-consumer")),
             policies=policy_files(settings),
             publisher=publisher,
+            reach=KafkaReach(settings, publisher, clock),
         )
     finally:
         await publisher.close()
@@ -156,32 +164,53 @@ async def _exists(cluster: SimulatedCluster, policy: Policy | None) -> None:
 
 async def _serve(assignment: Assignment, commons: Commons, targets: Targets | None, stop: _Stop) -> None:
     """Run the roles and the HTTP server together; a role that fails ends the others."""
-    settings = assignment.settings
-    partitions = await partitions_of(settings)
-    async with judges(settings, commons.telemetry) as judging, asyncio.TaskGroup() as tasks:
-        health: tuple[Health, ...] = ()
-        direct: DirectWake | None = None
+    settings, reach = assignment.settings, commons.reach
+    async with AsyncExitStack() as stack:
+        judging = await stack.enter_async_context(judges(settings, commons.telemetry))
+        direct = await _handler_elsewhere(settings, stack)
+        tasks = await stack.enter_async_context(asyncio.TaskGroup())
+        finding = tasks.create_task(reach.find())
+        health: tuple[Health, ...] = (reach,)
+        own: DirectWake | None = None
         stops: list[Callable[[], Awaitable[None]]] = []
         if Role.WORKER in assignment.roles:
             worker = worker_of(commons, judging)
-            health += (WorkerPulse(worker, commons.clock),)
+            health += (WorkerPulse(worker, commons.clock, reach),)
             stops.append(worker.stop)
-            tasks.create_task(worker.run())
+            tasks.create_task(_once_found(reach, worker, stop.stopping))
         if Role.HANDLER in assignment.roles and targets is not None:
-            handler = handler_of(commons, targets)
+            direct = own = handler = handler_of(commons, targets)
             health += (HandlerPulse(handler, commons.clock),)
-            direct = handler
             stops.append(handler.stop)
             tasks.create_task(handler.run())
-        ports = GatewayPorts(commons.publisher, commons.telemetry, health, direct=direct, resources=commons.policies)
+        ports = GatewayPorts(
+            publisher=commons.publisher,
+            telemetry=commons.telemetry,
+            partitions=reach.partitions,
+            health=health,
+            direct=direct,
+            handler=own,
+            resources=commons.policies,
+        )
         pages = GatewaySettings(
-            partitions=partitions,
             prefix=settings.topic_prefix,
             cluster=settings.cluster,
             simulated=settings.cluster_access is ClusterAccess.SIMULATED,
         )
         async with serving(ports, pages, host=settings.http_host, port=settings.http_port) as port:
-            stop.started(Started(port, health))
+            if await unless(stop.stopping, reach.looked.wait()):
+                stop.started(Started(port, health, reach.trouble))
             await stop.stopping.wait()
         for ask in stops:
             await ask()
+        finding.cancel()
+
+
+async def _handler_elsewhere(settings: Settings, stack: AsyncExitStack) -> DirectWake | None:
+    return await stack.enter_async_context(RemoteWake(settings.handler_url)) if settings.handler_url else None
+
+
+async def _once_found(reach: KafkaReach, worker: Worker, stopping: asyncio.Event) -> None:
+    """Run the worker, which has nothing to do without Kafka, once that is there."""
+    if await unless(stopping, reach.found.wait()):
+        await worker.run()

@@ -52,3 +52,14 @@ async def unless_stopped(
         watching = tasks.create_task(break_off())
         working.add_done_callback(lambda _: watching.cancel())
     return None if working.cancelled() else working.result()
+
+
+async def unless(stopping: asyncio.Event, wait: Coroutine[Any, Any, object]) -> bool:
+    """Wait for something, but no longer than until `stopping` is set; tells whether it came."""
+    async with asyncio.TaskGroup() as tasks:
+        coming, ending = tasks.create_task(wait), tasks.create_task(stopping.wait())
+        await asyncio.wait((coming, ending), return_when=asyncio.FIRST_COMPLETED)
+        came = coming.done()
+        for each in (coming, ending):
+            each.cancel()
+    return came

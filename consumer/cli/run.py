@@ -75,6 +75,13 @@ async def _serve(settings: Settings, roles: frozenset[Role], signs: _Signs, *, d
 
     def started(up: Started) -> None:
         signs.begun.set()
+        if up.away:
+            click.echo(
+                f"Kafka is away: {up.away}\n"
+                "Until it is there requests wake directly, where this process has a handler or a handler URL; "
+                "nothing is decided, and nothing put to sleep.",
+                err=True,
+            )
         click.echo(
             f"elasti runs {', '.join(sorted(roles))}; http://127.0.0.1:{up.port}/readyz tells how it is", err=True
         )

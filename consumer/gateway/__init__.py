@@ -4,7 +4,18 @@ Here live the routes, their limits, and the pages for metrics and health. What m
 Kafka or Kubernetes clients, and any answer that promises more than what is already durable.
 """
 
+from consumer.gateway.remote import RemoteWake
 from consumer.gateway.server import serving
 from consumer.gateway.wiring import DirectWake, GatewayPorts, GatewaySettings, Health, HealthReport, Resources
 
-__all__ = ["DirectWake", "GatewayPorts", "GatewaySettings", "Health", "HealthReport", "Resources", "serving"]
+__all__ = [
+    "DirectWake",
+    "GatewayPorts",
+    "GatewaySettings",
+    "Health",
+    "HealthReport",
+    "RemoteWake",
+    "Resources",
+    "is_handler_url",
+    "serving",
+]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from datetime import timedelta
+from typing import NamedTuple
 
 import structlog
 
@@ -18,6 +19,13 @@ log = structlog.get_logger(__name__)
 _JSON = json.JSONDecoder()
 
 
+class Place(NamedTuple):
+    """Where requests go, and the number of partitions that this topic has."""
+
+    topic: str
+    partitions: int
+
+
 def request_in(body: bytes) -> RequestCount | Undecodable:
     """Read a body as KubeElasti's operator does: keys in any case, and whatever follows the first value is ignored."""
     request = decode_request_count(body)
@@ -27,12 +35,12 @@ def request_in(body: bytes) -> RequestCount | Undecodable:
     return request if first is None else decode_request_count(first)
 
 
-def output_for(request: RequestCount, settings: GatewaySettings, trace: str | None) -> Output:
+def output_for(request: RequestCount, place: Place, trace: str | None) -> Output:
     """Return the record of a request, in the partition of its service."""
     headers = ((CONTENT_TYPE, b"application/json"),)
     return Output(
-        topic=settings.topic,
-        partition=partition_for(request.namespace, request.svc, settings.partitions),
+        topic=place.topic,
+        partition=partition_for(request.namespace, request.svc, place.partitions),
         key=record_key(request.namespace, request.svc),
         value=request.encode(),
         headers=(*headers, (TRACEPARENT, trace.encode())) if trace else headers,

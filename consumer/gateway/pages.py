@@ -9,9 +9,11 @@ import structlog
 from aiohttp import web
 
 from consumer.core.service import ServiceKey
-from consumer.gateway.delivery import Delivery, output_for, request_in
-from consumer.gateway.wiring import GatewayPorts, GatewaySettings, HealthReport
-from consumer.ports import TargetError
+from consumer.gateway.bodies import bad_body, body_of, come_back, json, seconds, text, wrong_method
+from consumer.gateway.delivery import Delivery, Place, output_for, request_in
+from consumer.gateway.wakes import WAKE, WakeCall, encode_error, status_of
+from consumer.gateway.wiring import DirectWake, GatewayPorts, GatewaySettings, HealthReport
+from consumer.ports import TargetBusyError, TargetError
 from consumer.telemetry import Intake
 from schemas.cloudevents import TRACEPARENT, trace_of
 from schemas.codec import Undecodable
@@ -21,8 +23,7 @@ log = structlog.get_logger(__name__)
 
 INCOMING = "/informer/incoming-request"
 RECEIVED = b'{"message":"Request received successfully!"}'
-INVALID_BODY = "Invalid request body"
-INVALID_METHOD = "Invalid request method"
+WOKEN = b'{"message":"The cluster took it, or had it already"}'
 
 _SECOND = timedelta(seconds=1)
 
@@ -40,6 +41,8 @@ class Pages:
         return [
             web.post(INCOMING, self.incoming),
             web.route("*", INCOMING, self.wrong_method),
+            web.post(WAKE, self.wake),
+            web.route("*", WAKE, self.wrong_method),
             web.get("/metrics", self.metrics),
             web.get("/healthz", self.healthz),
             web.get("/readyz", self.readyz),
@@ -48,34 +51,46 @@ class Pages:
 
     async def incoming(self, request: web.Request) -> web.Response:
         """Answer 200 only for what is durable in the log, or was carried out."""
+        body = await body_of(request, self._settings)
+        seen = request_in(body) if isinstance(body, bytes) else body
+        match seen:
+            case RequestCount():
+                traces = request.headers.getall(TRACEPARENT, ())
+                trace = trace_of(tuple((TRACEPARENT, value.encode()) for value in traces))
+                return await self._received(seen, trace)
+            case Undecodable():
+                self._count(Intake.REFUSED)
+                return bad_body(request, seen.cause)
+            case _:
+                self._count(Intake.REFUSED)
+                return seen
+
+    async def wake(self, request: web.Request) -> web.Response:
+        """Carry out a wake for a gateway that has no handler in its own process."""
+        handler = self._ports.handler
+        if handler is None:
+            return text(HTTPStatus.NOT_FOUND, "This process has no handler; ask one that runs with role handler")
+        body = await body_of(request, self._settings)
+        if isinstance(body, web.Response):
+            return body
         try:
-            async with asyncio.timeout(self._settings.read_timeout / _SECOND):
-                body = await request.read()
-        except TimeoutError:
-            self._count(Intake.REFUSED)
-            return _text(HTTPStatus.REQUEST_TIMEOUT, "The body did not arrive in time")
-        except web.HTTPRequestEntityTooLarge:
-            self._count(Intake.REFUSED)
-            limit = self._settings.body_limit
-            return _text(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"Request body is larger than {limit} bytes")
-        except web.RequestPayloadError as error:
-            # It is not encoded, or not chunked, as its headers say.
-            self._count(Intake.REFUSED)
-            log.info("bad request body", cause=str(error), peer=request.remote)
-            return _text(HTTPStatus.BAD_REQUEST, INVALID_BODY)
-        seen = request_in(body)
-        if isinstance(seen, Undecodable):
-            self._count(Intake.REFUSED)
-            log.info("bad request body", cause=seen.cause, peer=request.remote)
-            return _text(HTTPStatus.BAD_REQUEST, INVALID_BODY)
-        trace = trace_of(tuple((TRACEPARENT, value.encode()) for value in request.headers.getall(TRACEPARENT, ())))
-        return await self._received(seen, trace)
+            call = WakeCall.decode(body)
+        except ValueError as wrong:
+            return bad_body(request, str(wrong))
+        error = await self._woken_by(handler, call)
+        return json(HTTPStatus.OK, WOKEN) if error is None else self._refused(error)
+
+    def _refused(self, error: TargetError) -> web.Response:
+        response = json(status_of(error), encode_error(error))
+        if isinstance(error, TargetBusyError):
+            response.headers["Retry-After"] = seconds(error.retry_after or self._settings.retry_after)
+            # Its next connection may find another handler, which the cluster answers sooner.
+            response.force_close()
+        return response
 
     async def wrong_method(self, _request: web.Request) -> web.Response:
         """Answer as KubeElasti does."""
-        response = _text(HTTPStatus.METHOD_NOT_ALLOWED, INVALID_METHOD)
-        response.headers["Allow"] = "POST"
-        return response
+        return wrong_method()
 
     async def metrics(self, request: web.Request) -> web.Response:
         """Serve the scrape."""
@@ -88,45 +103,59 @@ class Pages:
         return self._page("healthy", reports, good=all(report.moving for report in reports))
 
     async def readyz(self, _request: web.Request) -> web.Response:
-        """Answer 200 when all parts do their whole job."""
+        """Answer 200 when all parts do their whole job, or would if Kafka were not away and wakes go without it.
+
+        Whoever is not ready is sent no requests: in an outage of Kafka that would end the direct wakes too.
+        """
         reports = self._reports()
-        return self._page("ready", reports, good=all(report.ready for report in reports))
+        direct = self._ports.direct is not None
+        return self._page("ready", reports, good=all(each.ready or (each.away and direct) for each in reports))
 
     async def crd_cache(self, _request: web.Request) -> web.Response:
         """Serve the resources as KubeElasti's operator v0.1.30 does; 404 lets resolvers keep what they have."""
         if self._ports.resources is None:
-            return _text(
-                HTTPStatus.NOT_FOUND, "This process reads no policies; ask one that runs a worker or a handler"
-            )
+            return text(HTTPStatus.NOT_FOUND, "This process reads no policies; ask one that runs a worker or a handler")
         services = {
-            str(key): {"name": text.name, "spec": orjson.Fragment(text.spec), "status": orjson.Fragment(text.status)}
-            for key, text in self._ports.resources.resources().items()
+            str(key): {"name": each.name, "spec": orjson.Fragment(each.spec), "status": orjson.Fragment(each.status)}
+            for key, each in self._ports.resources.resources().items()
         }
-        return _json(HTTPStatus.OK, orjson.dumps({"services": services}))
+        return json(HTTPStatus.OK, orjson.dumps({"services": services}))
 
     async def _received(self, request: RequestCount, trace: str | None) -> web.Response:
-        if await self._delivery.take(output_for(request, self._settings, trace)):
+        if await self._logged(request, trace):
             self._count(Intake.LOGGED)
-            return _json(HTTPStatus.OK, RECEIVED)
+            return json(HTTPStatus.OK, RECEIVED)
         # Zero requests wake nobody, so there is nothing to carry out either.
         if request.count and await self._woken(ServiceKey(request.namespace, request.svc), trace):
             self._count(Intake.WOKEN_DIRECTLY)
-            return _json(HTTPStatus.OK, RECEIVED)
+            return json(HTTPStatus.OK, RECEIVED)
         self._count(Intake.UNAVAILABLE)
-        response = _text(HTTPStatus.SERVICE_UNAVAILABLE, "Kafka did not take the request in time; send it again")
-        response.headers["Retry-After"] = str(max(round(self._settings.retry_after / _SECOND), 1))
-        return response
+        return come_back("Kafka did not take the request in time; send it again", self._settings.retry_after)
+
+    async def _logged(self, request: RequestCount, trace: str | None) -> bool:
+        partitions = self._ports.partitions()
+        if partitions is None:
+            return False
+        return await self._delivery.take(output_for(request, Place(self._settings.topic, partitions), trace))
 
     async def _woken(self, key: ServiceKey, trace: str | None) -> bool:
         if self._ports.direct is None:
             return False
+        return await self._woken_by(self._ports.direct, WakeCall(key, trace)) is None
+
+    async def _woken_by(self, way: DirectWake, call: WakeCall) -> TargetError | None:
+        patience = self._settings.direct_patience
         try:
-            async with asyncio.timeout(self._settings.direct_patience / _SECOND):
-                await self._ports.direct.wake(key, trace)
-        except (TargetError, TimeoutError) as error:
-            log.warning("direct wake failed", service=str(key), error=str(error) or "no answer in time")
-            return False
-        return True
+            async with asyncio.timeout(patience / _SECOND):
+                await way.wake(call.key, call.trace)
+        except TargetError as error:
+            log.warning("direct wake failed", service=str(call.key), code=error.code, error=str(error))
+            return error
+        except TimeoutError:
+            late = TargetBusyError(f"{call.key}: the cluster did not answer within {patience}; ask again")
+            log.warning("direct wake failed", service=str(call.key), code=late.code, error=str(late))
+            return late
+        return None
 
     def _reports(self) -> list[HealthReport]:
         return [part.health() for part in self._ports.health]
@@ -139,15 +168,7 @@ class Pages:
             "parts": reports,
         }
         status = HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE
-        return _json(status, orjson.dumps(content, option=orjson.OPT_APPEND_NEWLINE))
+        return json(status, orjson.dumps(content, option=orjson.OPT_APPEND_NEWLINE))
 
     def _count(self, result: Intake) -> None:
         self._ports.telemetry.intake(result)
-
-
-def _text(status: HTTPStatus, text: str) -> web.Response:
-    return web.Response(status=status, text=text)
-
-
-def _json(status: HTTPStatus, body: bytes) -> web.Response:
-    return web.Response(status=status, body=body, content_type="application/json")

@@ -1,6 +1,6 @@
 """What a gateway is given: its settings and its ports, as two values."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -14,12 +14,16 @@ from schemas.topics import DEFAULT_PREFIX, Topic
 
 @dataclass(frozen=True, slots=True)
 class HealthReport:
-    """How one part of the process is: `moving` while its loops turn, `ready` once it does its whole job."""
+    """How one part of the process is: `moving` while its loops turn, `ready` once it does its whole job.
+
+    `away`: all that keeps it from that is a Kafka that can not be reached.
+    """
 
     part: str
     moving: bool
     ready: bool
     detail: str = ""
+    away: bool = False
 
 
 class Health(Protocol):
@@ -45,20 +49,25 @@ class Resources(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class GatewayPorts:
-    """What a gateway asks of the world; without `direct` a request that the log can not take is refused."""
+    """What a gateway asks of the world.
+
+    `partitions` is the number that the topic has, None while nobody could ask Kafka yet. Without `direct` a request
+    that the log can not take is refused. `handler` is the one of this process: it does wakes for other gateways too.
+    """
 
     publisher: Publisher
     telemetry: Telemetry
+    partitions: Callable[[], int | None]
     health: tuple[Health, ...] = ()
     direct: DirectWake | None = None
+    handler: DirectWake | None = None
     resources: Resources | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
-    """How a gateway works; `partitions` is the number that the topic has."""
+    """How a gateway works."""
 
-    partitions: int
     prefix: str = DEFAULT_PREFIX
     cluster: str = "default"
     simulated: bool = False

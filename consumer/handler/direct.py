@@ -65,9 +65,11 @@ class DirectWakes:
         return None
 
     def _command(self, key: ServiceKey, trace: str | None) -> Command:
-        """The up that the worker would have sent; raises TargetInvalidError when it would have sent none."""
+        """The up that the worker would have sent; raises TargetError when it would have sent none."""
         now = self._shop.clock.read().now
         policy = self._shop.scene.policy(key)
+        if policy is None and not self._shop.scene.listed:
+            raise TargetBusyError(f"{key}: the policies are not read yet; ask again")
         if policy is None:
             raise TargetInvalidError(f"{key} has no policy in force here; nothing is known of its target")
         pause = pause_in_force(policy, now)

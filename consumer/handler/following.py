@@ -30,6 +30,10 @@ class Following:
         self._crew = crew
         self._control = settings.topic(Topic.CONTROL)
         self._control_offset = 0
+        self.looked_at = ports.clock.read().now
+        """When the controls were last asked for."""
+        self.trouble = ""
+        """What the log said to that; nothing is carried out before they are read, but for direct wakes."""
 
     async def targets(self) -> None:
         """Take over what the cluster's watch shows, the moment that it shows it."""
@@ -55,6 +59,7 @@ class Following:
         await self._ports.policies.listed()
         for key in self._ports.policies.entries():
             self._policy(key)
+        self._scene.listed = True
         async for change in changes:
             self._policy(change.key)
 
@@ -88,13 +93,16 @@ class Following:
         for attempt in count(1):
             self._scene.controls = Controls()
             self._control_offset = 0
+            self.looked_at = self._ports.clock.read().now
             try:
                 async for records in self._ports.reader.read_to_end(self._control, 0):
                     self._switch(records)
             except LogError as error:
                 _log.warning("controls not read", topic=self._control, error=str(error))
+                self.trouble = str(error)
                 await self._pause(attempt)
             else:
+                self.trouble = ""
                 return
 
     async def controls(self) -> None:

@@ -38,6 +38,8 @@ class Intake:
         self._moved_at = ports.clock.read().now
         self._went_round = False
         self._failures = 0
+        self.trouble = ""
+        """What the log said when we last tried to be a member."""
         self._answered = asyncio.Event()
         self._committable = asyncio.Event()
 
@@ -71,7 +73,9 @@ class Intake:
                 raise
             except LogError as error:
                 _log.warning("joining anew", topic=self._topic, error=str(error))
+                self.trouble = str(error)
             await self.leave()
+            self._moved_at = self._ports.clock.read().now
             self._failures += 1
             await self._ports.clock.sleep(self._shop.settings.log.delay(self._failures, self._ports.chance()))
 
@@ -149,7 +153,8 @@ class Intake:
         _log.warning("dead letter", topic=record.topic, partition=record.partition, offset=record.offset, cause=cause)
         letter = DeadLetter(cause, record.topic, record.partition, record.offset, record.at, record.value)
         topic = self._shop.settings.topic(Topic.DEAD_LETTER)
-        await self._press.print(Output(topic, 0, record.key, letter.value(), letter.headers()))
+        output = Output(topic, 0, record.key, letter.value(), letter.headers())
+        await self._press.print(lambda: output)
         self._ports.telemetry.dead_lettered()
         done()
 

@@ -29,15 +29,15 @@ class Press:
         self._backoff = backoff
         self._chance = chance
 
-    async def print(self, output: Output) -> None:
-        """Return when the log has it."""
+    async def print(self, make: Callable[[], Output]) -> None:
+        """Return when the log has it; made when it is sent, for what it is made with may be known only then."""
         for attempt in count(1):
             sent = self._clock.read()
             try:
-                placed = await self._publisher.publish(output)
+                placed = await self._publisher.publish(make())
             except LogError as error:
                 self._telemetry.unpublished()
-                _log.warning("not published", topic=output.topic, attempt=attempt, error=str(error))
+                _log.warning("not published", attempt=attempt, error=str(error))
             else:
                 # In a process of handlers alone nothing else tells the broker's time.
                 self._clock.learn(placed.at, sent, self._clock.read())

@@ -6,7 +6,7 @@ from datetime import datetime
 from consumer.core.outcome import Command
 from consumer.core.service import Phase, ServiceKey, TargetRef
 from consumer.handler.judge import Obstacle
-from consumer.ports import Membership, Output, TargetView
+from consumer.ports import LogError, Membership, Output, TargetView
 from schemas.cloudevents import CloudEvent, EventType, source
 from schemas.partitioning import partition_for
 from schemas.parts import KnownTarget
@@ -49,7 +49,10 @@ class Address:
         return partition_for(key.namespace, key.name, self.log.partitions)
 
     def output(self, result: Result) -> Output:
-        """Return the record of a result."""
+        """Return the record of a result; raises LogError while it is not known how many partitions there are."""
+        if not self.log.partitions:
+            # A handler that began while Kafka was away has wakes to tell of before it ever was a member.
+            raise LogError(f"{Topic.SCALE_RESULTS.under(self.prefix)}: no member yet; its partitions are not known")
         message = self._message(result)
         event = CloudEvent(
             EventType.SCALE_RESULT,

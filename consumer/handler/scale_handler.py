@@ -31,7 +31,8 @@ _log = structlog.get_logger(__name__)
 class HandlerHealth:
     """How the handler is: `ready` once it is a member and all it owns is restored.
 
-    `pending` commands have no answer yet; `moved_at` is when fetching last went round.
+    `pending` commands have no answer yet; `moved_at` is when fetching, or the attempt to join, last went round;
+    `trouble` is what the log said last, while we are no member because of it.
     """
 
     running: bool
@@ -39,6 +40,7 @@ class HandlerHealth:
     partitions: frozenset[int]
     pending: int
     moved_at: datetime
+    trouble: str = ""
 
 
 class ScaleHandler:
@@ -89,7 +91,8 @@ class ScaleHandler:
             ready=self._intake.joined and owned <= self._crew.restored_partitions,
             partitions=owned,
             pending=self._intake.pending,
-            moved_at=self._intake.moved_at,
+            moved_at=max(self._intake.moved_at, self._following.looked_at),
+            trouble="" if self._intake.joined else self._following.trouble or self._intake.trouble,
         )
 
     async def wake(self, key: ServiceKey, trace: str | None) -> None:

@@ -30,6 +30,8 @@ class Scene:
 
     def __init__(self, mode: Mode) -> None:
         self.controls = Controls()
+        self.listed = False
+        """Whether the policies were read once: before, nobody can say that a service has none."""
         self._mode = mode
         self._views: dict[TargetKey, TargetView] = {}
         self._awake: dict[TargetKey, int] = {}

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from consumer.core.reasons import Code
 from consumer.core.service import OWN_MANAGER, Phase, ServiceKey
@@ -86,7 +87,7 @@ class Teller:
 
     async def _answer(self) -> None:
         result, done = self._queue[0]
-        await self._tools.press.print(self._tools.address.output(result))
+        await self._tools.press.print(partial(self._tools.address.output, result))
         self._queue.popleft()
         if result.view is not None and self._is_of_ours(result) and self._tells(result.phase, result.view):
             self.told = accepted(self.told, result.view, result.trace, result.at)
@@ -132,7 +133,7 @@ class Teller:
         result = self._next()
         if result is None:
             return
-        await self._tools.press.print(self._tools.address.output(result))
+        await self._tools.press.print(partial(self._tools.address.output, result))
         self._tools.telemetry.observed(result.phase)
         self._note(result)
 

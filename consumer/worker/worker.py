@@ -25,11 +25,15 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class WorkerHealth:
-    """How the worker does: `joined` is whether it is a member, `moved_at` when its fetching last went round."""
+    """How the worker does: `joined` is whether it is a member, `moved_at` when its fetching last went round.
+
+    `trouble` is what the log said when the last membership ended, until there is a new one.
+    """
 
     joined: bool
     moved_at: datetime
     partitions: tuple[PartitionHealth, ...]
+    trouble: str = ""
 
     @property
     def ready(self) -> bool:
@@ -44,13 +48,14 @@ class Worker:
         self._shared = Shared(ports, settings)
         self._stopping = asyncio.Event()
         self._session = Session(self._shared)
+        self._trouble = ""
 
     async def run(self) -> None:
         """Work until `stop`.
 
         Raises:
             LogSetupError: topics are missing or uneven, a rival group is at work, or a state can not be read.
-            LogError: the log could not be reached at the start, or a partition could not be taken over.
+            GateFailedError: a partition could not be taken over.
         """
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -68,7 +73,8 @@ class Worker:
     def health(self) -> WorkerHealth:
         """Return how it does, for whoever asks from outside."""
         session = self._session
-        return WorkerHealth(session.joined, session.moved_at, tuple(p.health() for p in session.partitions.values()))
+        partitions = tuple(partition.health() for partition in session.partitions.values())
+        return WorkerHealth(session.joined, session.moved_at, partitions, "" if session.joined else self._trouble)
 
     def states(self) -> Mapping[ServiceKey, ServiceState]:
         """Return what is known of every service that it owns."""
@@ -80,15 +86,15 @@ class Worker:
 
     async def _sessions(self) -> None:
         """One membership after the other: a partition that was dropped is only taken up by a new one."""
-        failures, started = 0, False
+        failures = 0
         while not self._stopping.is_set():
             self._session = Session(self._shared)
             error = await self._session.run(self._stopping)
             if error is None:
                 return
-            started = started or self._session.worked
-            if isinstance(error, LogSetupError | GateFailedError) or not started:
+            if isinstance(error, LogSetupError | GateFailedError):
                 raise error
+            self._trouble = str(error)
             failures = 0 if self._session.worked else failures + 1
             log.warning("joining anew", error=str(error), failures=failures)
             await self._pause(failures)

@@ -126,14 +126,6 @@ def test_run_refuses_a_cluster_that_it_can_not_scale(elasti: Elasti, nobody: str
     assert "ELASTI_CLUSTER_ACCESS" in said.err
 
 
-def test_run_on_a_kafka_that_is_away_says_so(elasti: Elasti, nobody: str, policy: Path) -> None:
-    words = ("--policies", policy, "--cluster-access", "simulated", "--http-port", 0)
-    said = elasti("run", "--kafka-bootstrap", nobody, *words)
-    assert said.code == 3
-    assert nobody in said.err
-    assert "Traceback" not in said.err
-
-
 @pytest.mark.parametrize(
     ("words", "says"),
     [

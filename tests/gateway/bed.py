@@ -18,7 +18,7 @@ from consumer.telemetry import Telemetry
 
 TOPIC = "elasti.request-counts"
 PARTITIONS = 4
-SETTINGS = GatewaySettings(partitions=PARTITIONS, patience=timedelta(seconds=20))
+SETTINGS = GatewaySettings(patience=timedelta(seconds=20))
 AT_ONCE = replace(SETTINGS, patience=timedelta(milliseconds=1))
 INCOMING = "/informer/incoming-request"
 BODY = b'{"count":1,"svc":"web","namespace":"shop"}'
@@ -116,7 +116,7 @@ async def running(ports: GatewayPorts, settings: GatewaySettings = SETTINGS) -> 
 
 
 def ports(publisher: Publisher) -> GatewayPorts:
-    return GatewayPorts(publisher, Telemetry("test", "1"))
+    return GatewayPorts(publisher, Telemetry("test", "1"), lambda: PARTITIONS)
 
 
 async def recorded(log: MemoryLog) -> list[Record]:

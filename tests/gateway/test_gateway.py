@@ -150,6 +150,16 @@ async def test_without_a_log_the_direct_way_wakes() -> None:
     assert calls(given) == {"woken-directly": 1}
 
 
+async def test_before_kafka_was_ever_reached_the_direct_way_wakes_at_once(log: MemoryLog) -> None:
+    direct, publisher = Direct(), MemoryPublisher(log)
+    async with running(replace(ports(publisher), partitions=lambda: None, direct=direct)) as caller:
+        assert (await caller.call())[0] == 200
+    async with running(replace(ports(publisher), partitions=lambda: None)) as caller:
+        assert (await caller.call())[0] == 503
+    assert direct.asked == [(WEB, None)]
+    assert await recorded(log) == []
+
+
 async def test_zero_requests_wake_nobody_directly() -> None:
     direct = Direct()
     async with running(replace(ports(AwayPublisher()), direct=direct)) as caller:

@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from consumer.adapters.memory import MemoryLog, MemoryPublisher
 from consumer.elastiservice import ResourceText
 from consumer.gateway import HealthReport, serving
-from tests.gateway.bed import SETTINGS, WEB, Part, SharedResources, ports, running
+from tests.gateway.bed import SETTINGS, WEB, Direct, Part, SharedResources, ports, running
 
 UP = HealthReport("worker", moving=True, ready=True, detail="12 partitions")
 RESTORING = HealthReport("worker", moving=True, ready=False, detail="3 of 12 partitions are restored")
@@ -28,6 +28,18 @@ async def test_health_and_readiness_are_those_of_all_parts(
         readiness, _, _ = await caller.call("GET", "/readyz")
     assert (health, readiness) == (healthy, ready)
     assert all(report.detail in text for report in reports)
+
+
+@pytest.mark.parametrize(("away", "direct", "ready"), [(True, True, 200), (True, False, 503), (False, True, 503)])
+async def test_while_only_kafka_is_missing_whoever_can_wake_without_it_goes_on_being_asked(
+    log: MemoryLog, *, away: bool, direct: bool, ready: int
+) -> None:
+    waits = replace(RESTORING, away=away)
+    given = replace(ports(MemoryPublisher(log)), health=(Part(UP), Part(waits)), direct=Direct() if direct else None)
+    async with running(given) as caller:
+        status, text, _ = await caller.call("GET", "/readyz")
+    assert status == ready
+    assert waits.detail in text
 
 
 @pytest.mark.parametrize(("simulated", "said"), [(True, "test (SIMULATED)"), (False, "test")])

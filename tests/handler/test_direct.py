@@ -8,10 +8,11 @@ from datetime import datetime
 import pytest
 
 from consumer.core.policy import Pause, PauseKind, WakeReplicas
-from consumer.core.service import Mode
+from consumer.core.service import OWN_MANAGER, Mode
 from consumer.handler.scale_handler import ScaleHandler
 from consumer.ports import Change, TargetBusyError, TargetForbiddenError, TargetInvalidError
 from schemas.scale_result import ResultCause
+from schemas.topics import Topic
 from tests.handler.bed import Bed, settled
 from tests.handler.samples import SECOND, T0, TARGET, WEB, policy
 
@@ -106,6 +107,40 @@ async def test_a_service_without_a_policy_is_not_woken(bed: Bed, handler: ScaleH
     await settled()
     with pytest.raises(TargetInvalidError, match="no policy"):
         await handler.wake(WEB, None)
+
+
+async def test_before_the_policies_were_read_nobody_is_told_that_there_is_none(bed: Bed) -> None:
+    bed.policies.hide()
+    handler = bed.handler()
+    async with bed.running(handler):
+        await settled()
+        with pytest.raises(TargetBusyError, match="not read yet"):
+            await handler.wake(WEB, None)
+        bed.policies.show()
+        await settled()
+        await handler.wake(WEB, None)
+    assert bed.targets.calls == [(TARGET, Change(expected=0, wanted=2))]
+
+
+async def test_what_was_woken_before_the_handler_ever_was_a_member_is_told_once_it_is(bed: Bed) -> None:
+    bed.reader_fails(Topic.CONTROL, times=2)
+    handler = bed.handler()
+    async with bed.running(handler):
+        await settled()
+        await handler.wake(WEB, None)
+        await settled()
+        assert bed.phases() == []
+        health = handler.health()
+        assert not health.ready
+        assert "no broker answers" in health.trouble
+        await bed.later(SECOND)
+        await bed.later(SECOND)
+        assert (handler.health().ready, handler.health().trouble) == (True, "")
+    # What was done before the restore is seen by it once more, as a change of our own.
+    assert [(each.phase.value, each.cause, each.manager) for each in bed.results()] == [
+        ("accepted", ResultCause.DIRECT, OWN_MANAGER),
+        ("observed", ResultCause.OBSERVED, OWN_MANAGER),
+    ]
 
 
 @pytest.mark.parametrize(("until", "wakes"), [(None, False), (T0 + SECOND, False), (T0, True)])

@@ -23,7 +23,7 @@ TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 async def gateway(kafka: EmbeddedKafka, settings: GatewaySettings) -> AsyncIterator[str]:
     """Yield the address of the resolvers' call."""
     publisher = KafkaPublisher(KafkaConnection(kafka.bootstrap))
-    ports = GatewayPorts(publisher, Telemetry("test", "1"))
+    ports = GatewayPorts(publisher, Telemetry("test", "1"), lambda: PARTITIONS)
     try:
         async with serving(ports, settings, host="127.0.0.1", port=0) as port:
             yield f"http://127.0.0.1:{port}/informer/incoming-request"
@@ -49,7 +49,7 @@ async def recorded(kafka: EmbeddedKafka, topic: str) -> list[Record]:
 
 async def test_a_hundred_calls_at_once_are_in_the_log_when_they_are_answered(kafka: EmbeddedKafka, prefix: str) -> None:
     await create_topics(KafkaConnection(kafka.bootstrap), prefix, partitions=PARTITIONS, replication=1)
-    settings = GatewaySettings(PARTITIONS, prefix, patience=timedelta(seconds=30))
+    settings = GatewaySettings(prefix, patience=timedelta(seconds=30))
     services = [f"web-{number}" for number in range(100)]
     async with gateway(kafka, settings) as address, aiohttp.ClientSession() as session:
         statuses = await asyncio.gather(*(post(session, address, service) for service in services))
@@ -66,7 +66,7 @@ async def test_while_kafka_hangs_callers_are_told_and_late_records_still_arrive(
     own_kafka: EmbeddedKafka, prefix: str
 ) -> None:
     await create_topics(KafkaConnection(own_kafka.bootstrap), prefix, partitions=PARTITIONS, replication=1)
-    patient = GatewaySettings(PARTITIONS, prefix, patience=timedelta(seconds=30))
+    patient = GatewaySettings(prefix, patience=timedelta(seconds=30))
     async with aiohttp.ClientSession() as session:
         async with gateway(own_kafka, patient) as address:
             assert await post(session, address, "first") == 200

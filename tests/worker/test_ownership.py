@@ -13,6 +13,7 @@ from consumer.core.service import ServiceKey
 from consumer.ports import (
     LogError,
     LogSetupError,
+    Ownership,
     PolicyEntry,
     Record,
     Subscription,
@@ -237,16 +238,29 @@ async def test_a_rival_group_is_refused() -> None:
     await rival.stop()
 
 
-async def test_a_log_that_is_away_at_the_start_ends_the_worker() -> None:
-    bed = Bed()
+async def test_a_log_that_is_away_at_the_start_is_waited_for_and_told() -> None:
+    bed = Bed(policy())
     ports = bed.ports()
 
     class Away(MemoryMembership):
-        async def start(self, ownership: object) -> None:
-            raise LogError(f"no broker for {type(ownership).__name__}")
+        times = 2
 
-    with pytest.raises(LogError, match="no broker"):
-        await Worker(replace(ports, membership=Away(bed.log, bed.settings.subscription())), bed.settings).run()
+        async def start(self, ownership: Ownership) -> None:
+            self.times -= 1
+            if self.times >= 0:
+                raise LogError("no broker")
+            await super().start(ownership)
+
+    away = Away(bed.log, bed.settings.subscription())
+    worker = Worker(replace(ports, membership=away), bed.settings)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(worker.run())
+        await bed.until(lambda: worker.health().trouble == "no broker")
+        assert not worker.health().ready
+        await bed.pass_time(timedelta(seconds=5))
+        await bed.until(lambda: worker.health().ready)
+        assert worker.health().trouble == ""
+        await worker.stop()
 
 
 async def test_a_fetch_that_fails_is_followed_by_a_new_membership() -> None:
