@@ -203,7 +203,7 @@ def _identified(content: Mapping[str, object], scope: str) -> tuple[ResourceRef,
             raise ValueError("an object of the API has a namespace, a name and a uid")
 
 
-def _stamp(metadata: Mapping[str, object]) -> _Stamp:
+def _stamp(metadata: Mapping[object, object]) -> _Stamp:
     generation, finalizers, annotations = (metadata.get(name) for name in ("generation", "finalizers", "annotations"))
     said = annotations if isinstance(annotations, dict) else {}
     return _Stamp(
