@@ -108,7 +108,7 @@ def _up_answered(state: ServiceState, event: ResultSeen) -> ServiceState:
 
 def _taken(state: ServiceState, event: ResultSeen) -> ServiceState:
     """Note that a wake was accepted: the first time counts for its time-outs, the last generation for `ready`."""
-    sleeps = _ended_by_us(state.sleeps, event)
+    sleeps = _ended_by_us(state.sleeps, event) if event.phase is Phase.ACCEPTED else state.sleeps
     wake = state.wake
     if wake is None:
         return replace(state, sleeps=sleeps)
@@ -136,7 +136,7 @@ def _zero_answered(state: ServiceState, event: ResultSeen) -> ServiceState:
 
 def _ended_by_us(sleeps: tuple[Sleep, ...], event: ResultSeen) -> tuple[Sleep, ...]:
     """A sleep that our own wake ended was undone by nobody else, whoever scales afterwards."""
-    if event.phase is not Phase.ACCEPTED or not sleeps or sleeps[-1].undone_at is not None:
+    if not sleeps or sleeps[-1].undone_at is not None:
         return sleeps
     return (*sleeps[:-1], replace(sleeps[-1], undone_at=event.at))
 
@@ -168,7 +168,7 @@ def _undone_soon(sleep: Sleep) -> bool:
 
 def _debts(state: ServiceState, before: TargetFacts | None, event: ResultSeen, now: datetime) -> ServiceState:
     """Start a debt that this result shows, or end the one that it shows to be paid."""
-    if event.direct and event.phase in TAKEN:
+    if (event.direct and event.phase in TAKEN) or _was_woken_unheard(state, before, event):
         state = _woken_directly(state, event, now)
     elif _has_to_be_undone(state, before, event):
         return replace(state, wake=Wake(now, Code.UNFINISHED, event.origin, event.at))
@@ -187,7 +187,19 @@ def _woken_directly(state: ServiceState, event: ResultSeen, now: datetime) -> Se
     triggered_at = event.triggered_at or event.at
     wake = state.wake or Wake(now, Code.ADOPTED, event.origin, triggered_at)
     wake = replace(wake, accepted_at=wake.accepted_at or event.at, generation=event.generation, failed=None)
-    return replace(state, wake=wake, last_wake_at=event.at, sleeps=_ended_by_us(state.sleeps, event))
+    sleeps = state.sleeps if event.phase is Phase.UNCHANGED else _ended_by_us(state.sleeps, event)
+    return replace(state, wake=wake, last_wake_at=event.at, sleeps=sleeps)
+
+
+def _was_woken_unheard(state: ServiceState, before: TargetFacts | None, event: ResultSeen) -> bool:
+    """Whether a handler of ours brought the target up and ended before the log knew: a wake without Kafka, most likely.
+
+    12:00 Kafka goes, 12:01 a handler wakes the service, 12:02 it is killed, 12:10 Kafka is back and the next handler
+    sees what there is. Taken for nothing, the service would be put to sleep at once, in use as it is.
+    """
+    if event.phase is not Phase.OBSERVED or event.manager != OWN_MANAGER or state.wake is not None:
+        return False
+    return before is not None and not before.replicas and event.replicas > 0
 
 
 def _has_to_be_undone(state: ServiceState, before: TargetFacts | None, event: ResultSeen) -> bool:

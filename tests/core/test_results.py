@@ -249,15 +249,30 @@ def test_who_changed_the_replicas_is_remembered_until_somebody_else_does() -> No
     assert hand.state.target.manager == "hpa"
 
 
-@pytest.mark.parametrize(
-    ("manager", "foreign"), [("kubectl", True), (None, True), (OWN_MANAGER, False)], ids=["other", "unknown", "ours"]
-)
-def test_only_a_scale_up_by_somebody_else_starts_a_cooldown(manager: str | None, foreign: bool) -> None:
+@pytest.mark.parametrize("manager", ["kubectl", None])
+def test_a_scale_up_by_somebody_else_starts_a_cooldown(manager: str | None) -> None:
     hand = Hand(state=ASLEEP)
     hand.result(seen(5, 1, T0, manager))
-    assert (hand.state.foreign_up_at == T0) is foreign
-    code = hand.cycle(T0 + COOLDOWN - SECOND).reason.code
-    assert code is (Code.COOLING_DOWN if foreign else Code.IDLE)
+    assert hand.state.foreign_up_at == T0
+    assert hand.cycle(T0 + COOLDOWN - SECOND).reason.code is Code.COOLING_DOWN
+    assert hand.cycle(T0 + COOLDOWN).reason.code is Code.IDLE
+
+
+def test_a_wake_by_a_handler_that_ended_before_it_could_tell_is_a_wake() -> None:
+    hand = Hand(state=ASLEEP)
+    hand.result(replace(seen(5, 1, T0, OWN_MANAGER), ready=0))
+    assert (hand.state.foreign_up_at, hand.state.last_wake_at) == (None, T0)
+    assert hand.cycle(T0 + SECOND).reason.code is Code.WAITING_READY
+    hand.result(result(Phase.READY, 5, 1, T0 + 2 * SECOND, ready=1))
+    assert hand.cycle(T0 + 2 * SECOND + COOLDOWN - SECOND).reason.code is Code.COOLING_DOWN
+    assert hand.cycle(T0 + 2 * SECOND + COOLDOWN).reason.code is Code.IDLE
+
+
+def test_our_own_change_seen_while_its_answer_is_still_to_come_is_no_second_wake() -> None:
+    hand = woken()
+    wake = owed(hand)
+    hand.result(seen(5, 1, T0 + SECOND, OWN_MANAGER))
+    assert owed(hand) == wake
 
 
 def test_more_replicas_by_somebody_else_are_no_wake() -> None:
