@@ -47,13 +47,16 @@ def lost(state: ServiceState) -> bool:
 def up_is_asked(state: ServiceState, wanted: int) -> bool:
     """Whether an up to `wanted` replicas was asked for already, so that asking again would change nothing.
 
-    A failed or unanswered up counts only while its wake is owed, for then rule 3 asks again by itself.
+    A failed or unanswered up counts only while its wake is owed, for then rule 3 asks again by itself; an unanswered
+    one also when the target is as it asks already: its answer is on the way, and whoever was faster paid the wake.
     """
     ask, wake = state.ask, state.wake
     if ask is None or ask.direction is not Direction.UP or ask.replicas < wanted:
         return False
     if wake is not None and wake.asked:
         return ask.answer is None or not lost(state)
+    if ask.answer is None:
+        return state.target is not None and state.target.replicas >= wanted
     return ask.answer in TAKEN and not lost(state)
 
 

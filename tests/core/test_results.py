@@ -268,6 +268,15 @@ def test_a_wake_by_a_handler_that_ended_before_it_could_tell_is_a_wake() -> None
     assert hand.cycle(T0 + 2 * SECOND + COOLDOWN).reason.code is Code.IDLE
 
 
+def test_a_direct_wake_that_overtakes_a_command_does_not_double_it() -> None:
+    hand = woken()
+    hand.result(replace(result(Phase.ACCEPTED, 5, 1, T0, ready=1), direct=True, command_id=None))
+    assert owed(hand) is None
+    assert hand.request(T0 + SECOND).command is None
+    hand.result(seen(6, 0, T0 + 2 * SECOND, "kubectl"))
+    assert hand.request(T0 + 3 * SECOND).command is not None
+
+
 def test_our_own_change_seen_while_its_answer_is_still_to_come_is_no_second_wake() -> None:
     hand = woken()
     wake = owed(hand)

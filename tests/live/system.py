@@ -183,9 +183,10 @@ class System:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def run(self, roles: frozenset[Role] = ALL_ROLES) -> Program:
-        """Run these roles in this process."""
-        program = Program(Assignment(self.settings, roles, targets=self.cluster, clock=self._clock))
+    async def run(self, roles: frozenset[Role] = ALL_ROLES, **otherwise: object) -> Program:
+        """Run these roles in this process, with the settings of the installation but for those named."""
+        settings = self.settings.model_copy(update=otherwise)
+        program = Program(Assignment(settings, roles, targets=self.cluster, clock=self._clock))
         self._programs.append(program)
         await program.up()
         return program

@@ -1,0 +1,166 @@
+"""Acceptance: Kafka is gone while two hundred sleeping services are asked for; all wake, and the log is whole."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from consumer.adapters.embedded_kafka import EmbeddedKafka
+from consumer.ports import TargetKey, TargetView
+from consumer.settings import ALL_ROLES, Role
+from schemas.decision import Action
+from schemas.scale_command import Direction
+from schemas.scale_result import Phase, ResultCause
+from tests.live.system import Program, Service, System, installed
+
+SERVICES = 200
+# Long enough that a sleep within it would be one before its time, short enough that one after it is waited for.
+COOLDOWN = timedelta(seconds=15)
+
+
+@pytest.fixture
+async def system(own_kafka: EmbeddedKafka, prefix: str, tmp_path: Path) -> AsyncIterator[System]:
+    """An installation on a Kafka of its own."""
+    async with installed(System(own_kafka.bootstrap, prefix, tmp_path / "policies")) as system:
+        yield system
+
+
+def fleet(system: System) -> list[Service]:
+    """Services that are at zero."""
+    return [system.service(f"web-{number}", cooldown=COOLDOWN) for number in range(SERVICES)]
+
+
+async def asleep(system: System, services: Sequence[Service]) -> None:
+    """Wait until everybody knows that they are."""
+    await system.until(lambda: all(system.replicas(service) == 0 for service in services))
+
+
+async def requested(program: Program, services: Sequence[Service]) -> Counter[int]:
+    """Ask for each of them at once; returns how often which status was answered."""
+    address = f"http://127.0.0.1:{program.port}/informer/incoming-request"
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+
+        async def ask(service: Service) -> int:
+            body = {"count": 1, "svc": service.key.name, "namespace": service.key.namespace}
+            async with session.post(address, json=body) as answer:
+                return answer.status
+
+        return Counter(await asyncio.gather(*(ask(service) for service in services)))
+
+
+async def page(program: Program, path: str) -> int:
+    """The status of one of its pages."""
+    address = f"http://127.0.0.1:{program.port}/{path}"
+    async with aiohttp.ClientSession() as session, session.get(address) as answer:
+        return answer.status
+
+
+class Changes:
+    """Every change of the replicas in the cluster, as its watch shows it."""
+
+    def __init__(self, system: System) -> None:
+        self.sleeps: list[TargetKey] = []
+        self._before: dict[TargetKey, int] = {}
+        self._watching = asyncio.create_task(self._watch(system))
+
+    async def _watch(self, system: System) -> None:
+        async for seen in system.cluster.watch():
+            if isinstance(seen, TargetView):
+                if self._before.get(seen.key) and not seen.replicas:
+                    self.sleeps.append(seen.key)
+                self._before[seen.key] = seen.replicas
+
+    async def end(self) -> None:
+        self._watching.cancel()
+        await asyncio.gather(self._watching, return_exceptions=True)
+
+
+async def awake(system: System, services: Sequence[Service]) -> int:
+    """How many of them have replicas, asked of the cluster itself."""
+    views = [await system.cluster.look(service.target) for service in services]
+    return sum(view.replicas == 1 for view in views)
+
+
+async def told(system: System, services: Sequence[Service]) -> None:
+    """Wait until the log says of each that it was woken directly, adopted, and ready."""
+    await system.until(
+        lambda: all(
+            system.decisions(service, "adopted") and system.results(service, Phase.READY) for service in services
+        )
+    )
+
+
+def is_consistent(system: System, service: Service) -> None:
+    """Each direct wake has one result and one adoption, and nothing was asked of the handler twice."""
+    (direct,) = [each for each in system.results(service, Phase.ACCEPTED) if each.cause is ResultCause.DIRECT]
+    (adopted,) = system.decisions(service, "adopted")
+    assert adopted.action is Action.UP
+    assert adopted.command_id is None
+    # A request that waited for Kafka may be read before the result is; then one command finds its work done.
+    ups = system.commands(service, Direction.UP)
+    assert len(ups) <= 1
+    assert all(each.phase is Phase.UNCHANGED for each in system.results(service) if each.command_id in _ids(ups))
+    ids = [decision.id for decision in system.decisions(service)]
+    assert len(set(ids)) == len(ids)
+    for zero in system.commands(service, Direction.ZERO):
+        assert zero.decided_at >= direct.at + COOLDOWN
+
+
+def _ids(commands: Sequence[object]) -> set[object]:
+    return {getattr(command, "id", None) for command in commands}
+
+
+@pytest.mark.parametrize("way", ["paused", "killed"])
+async def test_two_hundred_requests_wake_two_hundred_services_without_kafka(
+    system: System, own_kafka: EmbeddedKafka, way: str
+) -> None:
+    services = fleet(system)
+    program = await system.run(ALL_ROLES)
+    await asleep(system, services)
+    changes = Changes(system)
+    if way == "paused":
+        own_kafka.pause()
+    else:
+        await own_kafka.kill()
+    assert await requested(program, services) == {200: SERVICES}
+    assert await awake(system, services) == SERVICES
+    assert changes.sleeps == []
+    # Whoever is taken for dead is restarted, and whoever is not ready is sent no requests.
+    assert [await page(program, path) for path in ("healthz", "readyz")] == [200, 200]
+    if way == "paused":
+        own_kafka.resume()
+    else:
+        await own_kafka.restart()
+    await told(system, services)
+    for service in services:
+        is_consistent(system, service)
+    # With the system whole again they go back to sleep, each not before its new cooldown is over.
+    await system.until(lambda: any(system.commands(service, Direction.ZERO) for service in services))
+    for service in services:
+        is_consistent(system, service)
+    await changes.end()
+
+
+async def test_what_starts_while_kafka_is_away_wakes_at_once_and_joins_when_it_is_back(
+    system: System, own_kafka: EmbeddedKafka
+) -> None:
+    services = [system.service(f"web-{number}", cooldown=COOLDOWN) for number in range(5)]
+    before = await system.run(ALL_ROLES)
+    await asleep(system, services)
+    await before.stop()
+    await own_kafka.kill()
+    handler = await system.run(frozenset({Role.HANDLER}))
+    gateway = await system.run(frozenset({Role.GATEWAY}), handler_url=f"http://127.0.0.1:{handler.port}")
+    worker = await system.run(frozenset({Role.WORKER}))
+    assert await requested(gateway, services) == {200: len(services)}
+    assert await awake(system, services) == len(services)
+    await own_kafka.restart()
+    await told(system, services)
+    await system.until_owns(worker, lambda owned: owned == system.settings.partitions)
+    for service in services:
+        is_consistent(system, service)
+    assert await requested(gateway, services[:1]) == {200: 1}
