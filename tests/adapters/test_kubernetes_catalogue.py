@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from consumer.adapters.kubernetes.catalogue import Catalogue
+from consumer.adapters.kubernetes.resources import Shown
 from consumer.core.policy import Pause, PauseKind, Policy, Trigger
 from consumer.core.service import ServiceKey
 from consumer.elastiservice import FINALIZER, KUBEELASTI_FINALIZER, PAUSED
@@ -92,7 +93,7 @@ def test_a_change_of_the_status_is_known_and_no_change_of_the_policy(catalogue: 
     again = shown(resourceVersion="11")
     again["status"] = {"replicas": 0}
     assert catalogue.show(again) == []
-    assert catalogue.status(ref()) == ("11", {"replicas": 0})
+    assert catalogue.shown(ref()) == Shown("11", (), {"replicas": 0})
 
 
 def test_an_annotation_that_pauses_is_a_change_although_the_generation_stays(catalogue: Catalogue) -> None:
@@ -157,7 +158,7 @@ def test_one_that_is_gone_takes_its_policy_along(catalogue: Catalogue) -> None:
     entry = only_entry(catalogue.show(shown()))
     assert catalogue.drop("uid-web") == [PolicyGone(WEB, entry.policy, ref())]
     assert catalogue.entries() == {}
-    assert catalogue.status(ref()) is None
+    assert catalogue.shown(ref()) is None
     assert catalogue.drop("uid-web") == []
 
 
@@ -167,7 +168,7 @@ def test_what_is_deleted_and_held_is_gone_and_waits_to_be_let_go(catalogue: Cata
     gone = PolicyGone(WEB, entry.policy, ref(), held=True)
     assert catalogue.show(shown("web", FINALIZER, leaving=True, generation=2)) == [gone]
     assert (catalogue.entries(), catalogue.held()) == ({}, [gone])
-    assert catalogue.status(ref()) == ("10", {"replicas": 1})
+    assert catalogue.shown(ref()) == Shown("10", (FINALIZER,), {"replicas": 1}, leaving=True)
     assert catalogue.drop("uid-web") == [replace(gone, held=False)]
     assert catalogue.held() == []
 

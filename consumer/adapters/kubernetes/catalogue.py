@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import orjson
 
+from consumer.adapters.kubernetes.resources import Shown
 from consumer.core.policy import Policy
 from consumer.core.service import ServiceKey
 from consumer.elastiservice import (
@@ -116,13 +117,14 @@ class Catalogue:
         """Whether one of them names no service: it may be the policy of any."""
         return any(known.key is None for known in self._register)
 
-    def status(self, resource: ResourceRef) -> tuple[str, Mapping[str, object]] | None:
-        """Return the version and the status of an object as they were shown last; None when it is not known."""
+    def shown(self, resource: ResourceRef) -> Shown | None:
+        """Return an object as it was shown last; None when that very one is not known."""
         seen, known = self._seen.get(resource.uid), self.known(resource.uid)
         if seen is None or known is None:
             return None
         status: object = orjson.loads(known.text.status)
-        return seen.version, status if isinstance(status, dict) else {}
+        content = status if isinstance(status, dict) else {}
+        return Shown(seen.version, seen.stamp.finalizers, content, seen.stamp.leaving)
 
     def known(self, uid: str) -> Known | None:
         """Return what is known of an object, also while it is leaving."""

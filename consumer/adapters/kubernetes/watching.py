@@ -1,0 +1,158 @@
+"""Every object of one kind, and then each change of one: listed in pages, watched, listed anew when that is needed."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from consumer.adapters.kubernetes.api import Api, ExpiredError
+from consumer.ports import Clock, TargetBusyError, TargetError, TargetInvalidError
+
+_PAGE: Final = 500
+_TURN: Final = timedelta(seconds=20)
+"""How long the server is asked to keep a watch up. A new one costs it next to nothing, and tells us that it is there:
+its bookmarks come once a minute, so that silence alone would say nothing within 30 s."""
+_QUIET: Final = timedelta(seconds=25)
+_FIRST: Final = timedelta(seconds=1)
+_LONGEST: Final = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Appeared:
+    """An object as it is now: new, changed, or merely listed."""
+
+    content: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """An object that was deleted, as it was last."""
+
+    content: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A listing is complete: these uids were in it, and nothing else is there."""
+
+    uids: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """It could not be listed; it will be tried again."""
+
+    error: TargetError
+
+
+Event = Appeared | Gone | Whole | Broken
+
+
+@dataclass(slots=True)
+class _Place:
+    """From which version a watch goes on."""
+
+    version: str
+
+
+class Watching:
+    """Follows what there is under one path of the API, through every way in which a server can go away."""
+
+    def __init__(
+        self, api: Api, clock: Clock, chance: Callable[[], float], *, turn: timedelta = _TURN, quiet: timedelta = _QUIET
+    ) -> None:
+        self._api = api
+        self._clock = clock
+        self._chance = chance
+        self._turn = turn
+        self._quiet = quiet
+
+    async def follow(self, path: str) -> AsyncIterator[Event]:
+        """Yield all objects, `Whole`, and then what changes; after a gap all of it again."""
+        failures = 0
+        while True:
+            try:
+                place = _Place("")
+                async for event in self._listed(path, place):
+                    yield event
+                failures = 0
+                async for event in self._watched(path, place):
+                    yield event
+            except ExpiredError:
+                # What is too old to go on from is simply listed anew.
+                failures += 1
+            except TargetError as error:
+                failures += 1
+                yield Broken(error)
+            if failures:
+                await self._clock.sleep(self._pause(failures))
+
+    async def _listed(self, path: str, place: _Place) -> AsyncIterator[Event]:
+        uids: set[str] = set()
+        parameters = {"limit": str(_PAGE)}
+        while True:
+            match await self._api.get(path, parameters):
+                case {"items": list(items), "metadata": dict(metadata)}:
+                    for item in items:
+                        uids.add(_uid(item))
+                        yield Appeared(item)
+                case _:
+                    raise TargetInvalidError(f"the API answered GET {path} with something that is no list")
+            if not (following := metadata.get("continue")):
+                place.version = str(metadata.get("resourceVersion", ""))
+                yield Whole(frozenset(uids))
+                return
+            parameters = {"limit": str(_PAGE), "continue": str(following)}
+
+    async def _watched(self, path: str, place: _Place) -> AsyncIterator[Event]:
+        """Yield changes, from watch to watch, until it has to be listed anew."""
+        failures = 0
+        while True:
+            parameters = {
+                "watch": "1",
+                "allowWatchBookmarks": "true",
+                "resourceVersion": place.version,
+                "timeoutSeconds": str(int(self._turn.total_seconds())),
+            }
+            before = place.version
+            try:
+                async for line in self._api.lines(path, parameters, self._quiet):
+                    if (event := _understood(line, place)) is not None:
+                        yield event
+            except TargetBusyError:
+                failures = failures + 1 if place.version == before else 1
+                await self._clock.sleep(self._pause(failures))
+            else:
+                failures = 0
+
+    def _pause(self, failures: int) -> timedelta:
+        # All processes lose a server at one moment; by chance they do not all come back at one.
+        longest: timedelta = min(_FIRST * 2 ** min(failures - 1, 10), _LONGEST)
+        return longest * (0.5 + self._chance() / 2)
+
+
+def _understood(line: object, place: _Place) -> Event | None:
+    match line:
+        case {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": str(version)}}}:
+            place.version = version
+            return None
+        case {"type": "ADDED" | "MODIFIED", "object": {"metadata": {"resourceVersion": str(version)}} as content}:
+            place.version = version
+            return Appeared(content)
+        case {"type": "DELETED", "object": {"metadata": {"resourceVersion": str(version)}} as content}:
+            place.version = version
+            return Gone(content)
+        case {"type": "ERROR", "object": {"code": 410}}:
+            raise ExpiredError("the version to go on from is too old")
+        case {"type": "ERROR", "object": {"message": str(message)}}:
+            raise TargetBusyError(f"the watch ended: {message[:300]}")
+        case _:
+            raise TargetBusyError("the watch sent something that is no event")
+
+
+def _uid(item: object) -> str:
+    match item:
+        case {"metadata": {"uid": str(uid)}}:
+            return uid
+        case _:
+            raise TargetInvalidError("the API listed something that is no object")
