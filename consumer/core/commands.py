@@ -33,7 +33,8 @@ class Sent(NamedTuple):
 
 def send_up(case: Case, order: Order) -> Sent:
     """Ask for an up; a wake is owed from here on, and a prepare under way is taken back by it."""
-    sent = _send(case, order, case.policy.target)
+    told = order if case.state.prepare is None else order._replace(reason=_taking_back(order.reason))
+    sent = _send(case, told, case.policy.target)
     wake, now = case.state.wake, case.now
     if wake is None:
         due = Wake(now, order.reason.code, case.surroundings.cause, order.triggered_at, order.trace, 1, now)
@@ -45,10 +46,13 @@ def send_up(case: Case, order: Order) -> Sent:
 def send_back(case: Case, reason: Reason) -> Sent:
     """Take a prepare back: an up to what is there already, so that the resolver lets the traffic go again."""
     there = case.state.target.replicas if case.state.target is not None else 0
-    # The command says more than the decision's reason does, for whoever reads it alone.
-    told = Reason(reason.code, (*reason.facts, ("prepare", "taken back")))
-    sent = _send(case, Order(Direction.UP, max(1, there), told, case.now), case.policy.target)
+    sent = _send(case, Order(Direction.UP, max(1, there), _taking_back(reason), case.now), case.policy.target)
     return Sent(sent.command, replace(sent.state, prepare=None))
+
+
+def _taking_back(reason: Reason) -> Reason:
+    """The command says more than the decision's reason does: its handler may not be the one that prepared."""
+    return Reason(reason.code, (*reason.facts, ("prepare", "taken back")))
 
 
 def send_release(case: Case, target: TargetRef, order: Order) -> Sent:

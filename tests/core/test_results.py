@@ -364,3 +364,12 @@ def test_marks_move_with_results_that_change_nothing_else() -> None:
     hand.result(seen(1, 0, T0))
     assert hand.state == replace(AWAKE, marks=hand.state.marks)
     assert hand.state.marks[0].offset == 1
+
+
+def test_a_request_during_a_prepare_tells_whichever_handler_gets_it_to_take_that_back() -> None:
+    hand = Hand(policy=replace(POLICY, zero_guard=ZeroGuard.RESOLVER))
+    hand.cycle(T0)
+    command = hand.request(T0 + SECOND).command
+    assert command is not None
+    assert command.reason.fact("prepare") == "taken back"
+    assert hand.state.prepare is None

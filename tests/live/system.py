@@ -225,11 +225,30 @@ class System:
         return (self._clock or _MACHINE).read().now
 
     def service(
-        self, name: str, *, replicas: int = 0, cooldown: timedelta = COOLDOWN, trigger: Mapping[str, object] = COUNTED
+        self,
+        name: str,
+        *,
+        replicas: int = 0,
+        cooldown: timedelta = COOLDOWN,
+        trigger: Mapping[str, object] = COUNTED,
+        **more: object,
     ) -> Service:
-        """Create a Deployment with so many replicas, and its ElastiService as a policy file."""
+        """Create a Deployment with so many replicas, and its ElastiService as a policy file; `more` is more spec."""
         service = Service(ServiceKey("shop", name))
         self.cluster.create(service.target, replicas=replicas, startup=_AT_ONCE)
+        self.policy(service, cooldown=cooldown, trigger=trigger, **more)
+        return service
+
+    def policy(
+        self,
+        service: Service,
+        *,
+        cooldown: timedelta = COOLDOWN,
+        trigger: Mapping[str, object] = COUNTED,
+        **more: object,
+    ) -> None:
+        """Write the service's policy file, in place of the one that was."""
+        name = service.key.name
         resource = {
             "apiVersion": "elasti.truefoundry.com/v1alpha1",
             "kind": "ElastiService",
@@ -240,10 +259,10 @@ class System:
                 "cooldownPeriod": int(cooldown.total_seconds()),
                 "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
                 "triggers": [trigger],
+                **more,
             },
         }
         (self._folder / f"{name}.yaml").write_text(yaml.safe_dump(resource), encoding="utf-8")
-        return service
 
     async def sleeping(self, name: str) -> Service:
         """A service that everybody knows to be asleep."""
