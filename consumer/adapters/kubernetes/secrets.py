@@ -5,16 +5,15 @@ import binascii
 from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Final
 
 from consumer.adapters.kubernetes.api import Api
 from consumer.ports import TargetBusyError, TargetError, TargetForbiddenError, TargetGoneError, TargetInvalidError
 
-_KEPT: Final = timedelta(minutes=1)
-_REFUSED: Final = timedelta(seconds=5)
+_KEPT: Final = 60.0
+_REFUSED: Final = 5.0
 """How long a failure, or a value that somebody did not take, stands: nobody reads the API at the pace of a sweep."""
-_FORGOTTEN: Final = timedelta(minutes=10)
+_FORGOTTEN: Final = 600.0
 
 _Place = tuple[str, str]
 
@@ -30,10 +29,15 @@ class _Kept:
 
 
 class KubernetesSecrets:
-    """Implements `ports.Secrets`: reads single Secrets by their names, so that the right to get these is enough."""
+    """Implements `ports.Secrets`: reads single Secrets by their names, so that the right to get these is enough.
 
-    def __init__(self, api: Api) -> None:
+    A value stands for `kept` seconds, a failure or a doubted value for `refused`.
+    """
+
+    def __init__(self, api: Api, *, kept: float = _KEPT, refused: float = _REFUSED) -> None:
         self._api = api
+        self._for = kept
+        self._refused = refused
         self._kept: dict[_Place, _Kept] = {}
         self._reading: dict[_Place, asyncio.Lock] = {}
 
@@ -52,7 +56,7 @@ class KubernetesSecrets:
         """Look at this Secret anew when it is read next, unless that was done a moment ago."""
         kept = self._kept.get((namespace, name))
         if kept is not None:
-            kept.stale = min(kept.stale, kept.read + _REFUSED.total_seconds())
+            kept.stale = min(kept.stale, kept.read + self._refused)
 
     async def _values(self, place: _Place) -> Mapping[str, bytes]:
         # One at a time for each Secret: a sweep asks for the same one a hundred times at once.
@@ -82,22 +86,23 @@ class KubernetesSecrets:
             # While the API is away what it said last is more than nothing: a server will say if it is not.
             failure = busy
             if before is not None and before.values is not None:
-                return self._at(_REFUSED, before.values)
+                return _standing(self._refused, before.values)
         except TargetError as error:
             failure = error
         else:
-            return self._at(_KEPT, _decoded(content, told))
-        return self._at(_REFUSED, None, failure)
-
-    def _at(self, kept: timedelta, values: Mapping[str, bytes] | None, failure: TargetError | None = None) -> _Kept:
-        now = asyncio.get_running_loop().time()
-        return _Kept(now, now + kept.total_seconds(), values, failure)
+            return _standing(self._for, _decoded(content, told))
+        return _standing(self._refused, None, failure)
 
     def _forget(self, now: float) -> None:
-        old = now - _FORGOTTEN.total_seconds()
+        old = now - _FORGOTTEN
         for place in [place for place, kept in self._kept.items() if kept.read < old]:
             del self._kept[place]
             self._reading.pop(place, None)
+
+
+def _standing(seconds: float, values: Mapping[str, bytes] | None, failure: TargetError | None = None) -> _Kept:
+    now = asyncio.get_running_loop().time()
+    return _Kept(now, now + seconds, values, failure)
 
 
 def _decoded(content: object, told: str) -> Mapping[str, bytes]:
