@@ -12,6 +12,7 @@ The architecture is one direction of knowledge, held by import-linter:
     adapters       one vendor each: Kafka, Prometheus, Kubernetes, the clock, and the in-memory twins
     settings       the one reader of the environment
     telemetry      metric names and how they are rendered
+    children       servers that run as our children: what ends them with us, where their programs are kept
     wire           between the messages of `schemas` and the values of `core`
     ports          what the parts ask of the world, in our words
     core           pure: observe(state, event, now) and decide(policy, state, answers, surroundings, now)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
-from consumer.adapters.embedded_kafka.guard import Guard
+from consumer.children import Guard
 
 _GRACE = timedelta(seconds=10)
 
@@ -61,7 +61,7 @@ class WorkerProcess:
             )
         guard.watch(self._process.pid)
         await self._process.wait()
-        guard.forget()
+        guard.forget(self._process.pid)
 
     async def _end(self) -> None:
         process = self._process

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from consumer.adapters.embedded_kafka.guard import Guard
+from consumer.children import Guard
 
 
 @asynccontextmanager

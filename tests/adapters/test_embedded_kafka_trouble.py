@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from consumer.adapters.embedded_kafka.guard import Guard
 from consumer.adapters.embedded_kafka.trouble import PortTakenError, diagnosis
+from consumer.children import Guard
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ async def test_the_guard_kills_nobody_that_it_was_told_to_forget() -> None:
     sleeper = await a_sleeper()
     guard = await Guard.over(None)
     guard.watch(sleeper.pid)
-    guard.forget()
+    guard.forget(sleeper.pid)
     await guard.finish()
     assert sleeper.returncode is None
     sleeper.terminate()

@@ -11,7 +11,8 @@ from jgo.config import GlobalSettings
 from jgo.constants import MAVEN_CENTRAL_URL
 from jgo.maven import MavenContext, PythonResolver
 
-from consumer.adapters.embedded_kafka.jars import KAFKA_VERSION, default_cache, kafka_jars
+from consumer.adapters.embedded_kafka.jars import KAFKA_VERSION, kafka_jars
+from consumer.children import cache_root
 
 _CLASS = "org.apache.kafka.tools.ConsoleProducer"
 
@@ -32,7 +33,7 @@ class ConsoleProducer:
 @asynccontextmanager
 async def console_producer(bootstrap: str, topic: str) -> AsyncIterator[ConsoleProducer]:
     """Run one; at the end its input is closed, so that it delivers what it has and exits."""
-    jars = await kafka_jars(default_cache(), lambda _: None)
+    jars = await kafka_jars(cache_root(), lambda _: None)
     tools = await asyncio.to_thread(_tools)
     process = await asyncio.create_subprocess_exec(
         *(JAVA, "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"),
@@ -57,7 +58,7 @@ def _tools() -> Path:
     """The one jar that a broker does without; everything that it needs is among the broker's."""
     context = MavenContext(
         resolver=PythonResolver(),
-        repo_cache=default_cache() / "tools",
+        repo_cache=cache_root() / "tools",
         remote_repos={"central": MAVEN_CENTRAL_URL, **GlobalSettings.load().repositories},
     )
     return Path(context.project("org.apache.kafka", "kafka-tools").at_version(KAFKA_VERSION).artifact().resolve())

@@ -14,7 +14,7 @@ from typing import Self
 import aiohttp
 from aiohttp import web
 
-from consumer.adapters.embedded_kafka.guard import Guard
+from consumer.children import Guard
 
 _HOST = "127.0.0.1"
 _READY = b"Server is ready to receive web requests"
@@ -116,7 +116,8 @@ class PrometheusServer:
         if self._follower is not None:
             await self._follower
         if self._guard is not None:
-            self._guard.forget()
+            if self._process is not None:
+                self._guard.forget(self._process.pid)
             await self._guard.finish()
         if self._session is not None:
             await self._session.close()

@@ -14,9 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from consumer.adapters.embedded_kafka.guard import Guard
-from consumer.adapters.embedded_kafka.jars import KAFKA_VERSION, default_cache, kafka_jars
+from consumer.adapters.embedded_kafka.jars import KAFKA_VERSION, kafka_jars
 from consumer.adapters.embedded_kafka.trouble import EmbeddedKafkaError, PortTakenError, diagnosis
+from consumer.children import Guard, cache_root
 
 _HOST = "127.0.0.1"
 _STARTED = b"Kafka Server started"
@@ -87,7 +87,7 @@ class EmbeddedKafka:
     ) -> None:
         self._directory = directory
         self._wanted_port = port
-        self._cache = cache or default_cache()
+        self._cache = cache or cache_root()
         self._properties = properties or {}
         self._say = say
         self._port = port or 0
@@ -286,7 +286,7 @@ class EmbeddedKafka:
             return
         self._process = None
         if self._guard is not None:
-            self._guard.forget()
+            self._guard.forget(process.pid)
 
     async def _end_process(self) -> None:
         process = self._process

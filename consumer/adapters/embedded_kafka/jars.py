@@ -24,11 +24,6 @@ _WORTH_A_LINE = 2_000_000
 _SAY, _JARS, _ERROR = "say ", "jars ", "error "
 
 
-def default_cache() -> Path:
-    """Where the jars are kept between runs."""
-    return Path.home() / ".cache" / "elasti"
-
-
 async def kafka_jars(cache: Path, say: Callable[[str], None]) -> Path:
     """Return the directory of Kafka's jars, fetching them first when they are not there yet.
 

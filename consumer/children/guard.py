@@ -1,4 +1,4 @@
-"""The last will of an embedded Kafka: a tiny shell that kills the broker and its folder when we are gone.
+"""The last will of our children: a tiny shell that kills them and removes their folder when we are gone.
 
 A process that is killed with -9 can not tidy up after itself. The guard holds the reading end of a pipe whose
 only writing end is ours; the kernel closes it however we end, and the guard does what is left to do. A polite
@@ -9,12 +9,12 @@ import asyncio
 from pathlib import Path
 from typing import Self
 
-# Each line names the process to kill, an empty one nobody. Removing is repeated: a process that was just
+# Each line names all processes to kill, an empty one nobody. Removing is repeated: a process that was just
 # killed may still finish a write. The loop is bounded, since a folder may have become someone else's.
 _SCRIPT = """
-victim=
-while IFS= read -r line; do victim=$line; done
-[ -n "$victim" ] && kill -9 "$victim" 2>/dev/null
+victims=
+while IFS= read -r line; do victims=$line; done
+[ -n "$victims" ] && kill -9 $victims 2>/dev/null
 tries=0
 while [ -n "$1" ] && [ -e "$1" ] && [ "$tries" -lt 50 ]; do
   rm -rf -- "$1" 2>/dev/null && continue
@@ -25,11 +25,12 @@ done
 
 
 class Guard:
-    """Waits in its own session for our end; knows one process and at most one folder."""
+    """Waits in its own session for our end; knows our children and at most one folder."""
 
     def __init__(self, shell: asyncio.subprocess.Process, pipe: asyncio.StreamWriter) -> None:
         self._shell = shell
         self._pipe = pipe
+        self._children: set[int] = set()
 
     @classmethod
     async def over(cls, folder: Path | None) -> Self:
@@ -38,7 +39,7 @@ class Guard:
             "/bin/sh",
             "-c",
             _SCRIPT,
-            "elasti-kafka-guard",
+            "elasti-guard",
             str(folder) if folder else "",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
@@ -46,18 +47,23 @@ class Guard:
             start_new_session=True,
         )
         if shell.stdin is None:
-            raise RuntimeError("the guard of the embedded Kafka has no pipe")
+            raise RuntimeError("the guard of our children has no pipe")
         return cls(shell, shell.stdin)
 
     def watch(self, pid: int) -> None:
         """From now on, `pid` does not outlive us."""
-        self._pipe.write(f"{pid}\n".encode())
+        self._children.add(pid)
+        self._tell()
 
-    def forget(self) -> None:
-        """The process has ended and its number may be given to another one: kill nobody."""
-        self._pipe.write(b"\n")
+    def forget(self, pid: int) -> None:
+        """The process has ended and its number may be given to another one: spare it."""
+        self._children.discard(pid)
+        self._tell()
 
     async def finish(self) -> None:
         """Let the guard do its work and wait for it."""
         self._pipe.close()
         await self._shell.wait()
+
+    def _tell(self) -> None:
+        self._pipe.write(" ".join(map(str, sorted(self._children))).encode() + b"\n")

@@ -1,0 +1,10 @@
+"""Servers that run as children of this process: what ends them with us, where their programs are kept.
+
+What may not enter: anything about one server. How a Kafka or an API server is set up is its adapter's affair;
+what they share is that nothing of them may be left behind, however we end.
+"""
+
+from consumer.children.guard import Guard
+from consumer.children.places import cache_root, free_ports
+
+__all__ = ["Guard", "cache_root", "free_ports"]
