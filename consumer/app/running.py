@@ -190,7 +190,8 @@ async def _serve(assignment: Assignment, commons: Commons, targets: Targets | No
             health=health,
             direct=direct,
             handler=own,
-            resources=commons.policies,
+            # A gateway that reads none must not say that there are none.
+            resources=commons.policies if settings.policies else None,
         )
         pages = GatewaySettings(
             prefix=settings.topic_prefix,

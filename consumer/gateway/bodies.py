@@ -11,8 +11,6 @@ from consumer.gateway.wiring import GatewaySettings
 
 log = structlog.get_logger(__name__)
 
-INVALID_BODY = "Invalid request body"
-
 _SECOND = timedelta(seconds=1)
 
 
@@ -32,7 +30,7 @@ async def body_of(request: web.Request, settings: GatewaySettings) -> bytes | we
 def bad_body(request: web.Request, cause: str) -> web.Response:
     """Refuse a body; the cause goes to the log, for the caller is a program."""
     log.info("bad request body", cause=cause, peer=request.remote, path=request.path)
-    return text(HTTPStatus.BAD_REQUEST, INVALID_BODY)
+    return plain_error(HTTPStatus.BAD_REQUEST, "Invalid request body")
 
 
 def text(status: HTTPStatus, words: str) -> web.Response:
@@ -45,10 +43,17 @@ def json(status: HTTPStatus, body: bytes) -> web.Response:
     return web.Response(status=status, body=body, content_type="application/json")
 
 
-def wrong_method() -> web.Response:
-    """Answer as KubeElasti does."""
-    response = text(HTTPStatus.METHOD_NOT_ALLOWED, "Invalid request method")
-    response.headers["Allow"] = "POST"
+def plain_error(status: HTTPStatus, words: str) -> web.Response:
+    """Answer as KubeElasti's operator does, to the byte: its HTTP library ends the words with a newline."""
+    response = text(status, words + "\n")
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def wrong_method(words: str, allowed: str) -> web.Response:
+    """Refuse a method, and say which one is meant."""
+    response = plain_error(HTTPStatus.METHOD_NOT_ALLOWED, words)
+    response.headers["Allow"] = allowed
     return response
 
 

@@ -40,13 +40,14 @@ class Pages:
         """Return what is served where."""
         return [
             web.post(INCOMING, self.incoming),
-            web.route("*", INCOMING, self.wrong_method),
+            web.route("*", INCOMING, self.only_post),
             web.post(WAKE, self.wake),
-            web.route("*", WAKE, self.wrong_method),
+            web.route("*", WAKE, self.only_post),
             web.get("/metrics", self.metrics),
             web.get("/healthz", self.healthz),
             web.get("/readyz", self.readyz),
             web.get("/crd-cache", self.crd_cache),
+            web.route("*", "/crd-cache", self.only_get),
         ]
 
     async def incoming(self, request: web.Request) -> web.Response:
@@ -88,9 +89,13 @@ class Pages:
             response.force_close()
         return response
 
-    async def wrong_method(self, _request: web.Request) -> web.Response:
+    async def only_post(self, _request: web.Request) -> web.Response:
         """Answer as KubeElasti does."""
-        return wrong_method()
+        return wrong_method("Invalid request method", "POST")
+
+    async def only_get(self, _request: web.Request) -> web.Response:
+        """Answer as KubeElasti does."""
+        return wrong_method("Method not allowed", "GET, HEAD")
 
     async def metrics(self, request: web.Request) -> web.Response:
         """Serve the scrape."""
@@ -112,12 +117,21 @@ class Pages:
         return self._page("ready", reports, good=all(each.ready or (each.away and direct) for each in reports))
 
     async def crd_cache(self, _request: web.Request) -> web.Response:
-        """Serve the resources as KubeElasti's operator v0.1.30 does; 404 lets resolvers keep what they have."""
-        if self._ports.resources is None:
+        """Serve the resources as KubeElasti's operator v0.1.30 does.
+
+        Told anything but 200, resolvers keep what they have: a list that is not read yet must not look like an empty one.
+        """
+        resources = self._ports.resources
+        if resources is None:
             return text(HTTPStatus.NOT_FOUND, "This process reads no policies; ask one that runs a worker or a handler")
+        try:
+            async with asyncio.timeout(self._settings.direct_patience / _SECOND):
+                await resources.listed()
+        except TimeoutError:
+            return come_back("The policies are not read yet; ask again", self._settings.retry_after)
         services = {
             str(key): {"name": each.name, "spec": orjson.Fragment(each.spec), "status": orjson.Fragment(each.status)}
-            for key, each in self._ports.resources.resources().items()
+            for key, each in resources.resources().items()
         }
         return json(HTTPStatus.OK, orjson.dumps({"services": services}))
 

@@ -43,6 +43,9 @@ class DirectWake(Protocol):
 class Resources(Protocol):
     """The resources behind the policies in force."""
 
+    async def listed(self) -> None:
+        """Return once they were read for the first time."""
+
     def resources(self) -> Mapping[ServiceKey, ResourceText]:
         """All of them, now."""
 

@@ -81,6 +81,10 @@ class SharedResources:
     """What is shared of the policies."""
 
     shared: Mapping[ServiceKey, ResourceText]
+    read: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def listed(self) -> None:
+        await self.read.wait()
 
     def resources(self) -> Mapping[ServiceKey, ResourceText]:
         return self.shared

@@ -83,7 +83,7 @@ async def test_what_kubeelasti_can_read_is_read(log: MemoryLog, body: bytes, val
 async def test_a_bad_body_is_refused_and_not_recorded(log: MemoryLog, body: bytes) -> None:
     given = ports(MemoryPublisher(log))
     async with running(given) as caller:
-        assert (await caller.call(body=body))[:2] == (400, "Invalid request body")
+        assert (await caller.call(body=body))[:2] == (400, "Invalid request body\n")
     assert await recorded(log) == []
     assert calls(given) == {"refused": 1}
 
@@ -92,7 +92,7 @@ async def test_a_bad_body_is_refused_and_not_recorded(log: MemoryLog, body: byte
 async def test_only_post_is_taken(log: MemoryLog, method: str) -> None:
     async with running(ports(MemoryPublisher(log))) as caller:
         status, text, headers = await caller.call(method)
-    assert (status, text, headers["Allow"]) == (405, "Invalid request method", "POST")
+    assert (status, text, headers["Allow"]) == (405, "Invalid request method\n", "POST")
 
 
 async def test_a_body_at_the_limit_is_read_and_a_larger_one_is_not(log: MemoryLog) -> None:

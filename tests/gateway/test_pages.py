@@ -1,6 +1,7 @@
 """The pages that tell how a process is: health, readiness, metrics and the resources."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -61,12 +62,26 @@ async def test_the_scrape_is_served(log: MemoryLog) -> None:
 
 async def test_the_resources_are_served_as_kubeelastis_resolvers_poll_them(log: MemoryLog) -> None:
     text = ResourceText("web-policy", b'{"service":"web"}', b'{"mode":"proxy"}')
-    given = replace(ports(MemoryPublisher(log)), resources=SharedResources({WEB: text}))
+    shared = SharedResources({WEB: text})
+    shared.read.set()
+    given = replace(ports(MemoryPublisher(log)), resources=shared)
     async with running(given) as caller, caller.session.get(caller.base + "/crd-cache") as response:
         assert response.content_type == "application/json"
         assert await response.json() == {
             "services": {"shop/web": {"name": "web-policy", "spec": {"service": "web"}, "status": {"mode": "proxy"}}}
         }
+
+
+async def test_resources_that_are_not_read_yet_are_not_told_as_none(log: MemoryLog) -> None:
+    given = replace(ports(MemoryPublisher(log)), resources=SharedResources({}))
+    async with running(given, replace(SETTINGS, direct_patience=timedelta(milliseconds=10))) as caller:
+        status, _, headers = await caller.call("GET", "/crd-cache")
+    assert (status, headers["Retry-After"]) == (503, "1")
+
+
+async def test_the_resources_can_only_be_read(log: MemoryLog) -> None:
+    async with running(ports(MemoryPublisher(log))) as caller:
+        assert (await caller.call("POST", "/crd-cache"))[:2] == (405, "Method not allowed\n")
 
 
 async def test_a_process_without_policies_has_no_resources_to_serve(log: MemoryLog) -> None:

@@ -99,7 +99,7 @@ async def test_a_cluster_that_does_not_answer_in_time_is_busy(log: MemoryLog) ->
 async def test_a_call_that_names_no_service_is_refused(log: MemoryLog, body: bytes) -> None:
     handler = Direct()
     async with handlers(log, handler) as process:
-        assert (await process.call(path=WAKE, body=body))[:2] == (400, "Invalid request body")
+        assert (await process.call(path=WAKE, body=body))[:2] == (400, "Invalid request body\n")
     assert handler.asked == []
 
 
@@ -114,7 +114,7 @@ async def test_a_trace_that_is_none_is_not_passed_on_to_the_handler(log: MemoryL
 async def test_a_call_is_bounded_like_every_other(log: MemoryLog) -> None:
     async with handlers(log, Direct()) as process:
         assert (await process.call(path=WAKE, body=b" " * (SETTINGS.body_limit + 1)))[0] == 413
-        assert (await process.call("GET", WAKE))[:2] == (405, "Invalid request method")
+        assert (await process.call("GET", WAKE))[:2] == (405, "Invalid request method\n")
 
 
 async def test_a_process_without_a_handler_passes_no_wakes_on(log: MemoryLog) -> None:
