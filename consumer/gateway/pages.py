@@ -119,7 +119,8 @@ class Pages:
     async def crd_cache(self, _request: web.Request) -> web.Response:
         """Serve the resources as KubeElasti's operator v0.1.30 does.
 
-        Told anything but 200, resolvers keep what they have: a list that is not read yet must not look like an empty one.
+        Told anything but 200, resolvers keep what they have: a list that is not read yet must not look like an empty
+        one.
         """
         resources = self._ports.resources
         if resources is None:
