@@ -10,7 +10,7 @@ import pytest
 from consumer.adapters.clock import ManualClock
 from consumer.adapters.kubernetes.api import Access, Api
 from consumer.adapters.kubernetes.policies import KubernetesPolicies
-from consumer.adapters.kubernetes.watching import Watching
+from consumer.adapters.kubernetes.watching import Pace, Watching
 from consumer.core.policy import Trigger
 from consumer.core.service import ServiceKey
 from consumer.elastiservice import FINALIZER
@@ -59,7 +59,7 @@ async def running(
 ) -> AsyncIterator[KubernetesPolicies]:
     """Follow the API while the block runs."""
     client = Api(Access(api.url))
-    watching = Watching(client, clock or Hasty(), lambda: 1.0, turn=timedelta(seconds=5), quiet=quiet)
+    watching = Watching(client, clock or Hasty(), lambda: 1.0, Pace(turn=timedelta(seconds=5), quiet=quiet))
     policies = KubernetesPolicies(watching, check, namespaces=namespaces)
     async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
         task = tasks.create_task(policies.run())

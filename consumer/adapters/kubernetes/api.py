@@ -23,7 +23,7 @@ from consumer.ports import (
 
 _LIMIT: Final = timedelta(seconds=10)
 _CONNECTIONS: Final = 64
-_SHOWN: Final = 300
+_SHOWN: Final = 1000
 _BAD: Final = 400
 _EXPIRED: Final = 410
 _UNPROCESSABLE: Final = 422

@@ -8,13 +8,24 @@ from typing import Final
 from consumer.adapters.kubernetes.api import Api, ExpiredError
 from consumer.ports import Clock, TargetBusyError, TargetError, TargetInvalidError
 
-_PAGE: Final = 500
-_TURN: Final = timedelta(seconds=20)
-"""How long the server is asked to keep a watch up. A new one costs it next to nothing, and tells us that it is there:
-its bookmarks come once a minute, so that silence alone would say nothing within 30 s."""
-_QUIET: Final = timedelta(seconds=25)
 _FIRST: Final = timedelta(seconds=1)
 _LONGEST: Final = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How many objects are listed at once, how long a watch is kept up, and when it counts as dead.
+
+    A new watch costs the server next to nothing, and tells us that it is there: its bookmarks come once a minute, so
+    that silence alone would say nothing within 30 s.
+    """
+
+    page: int = 500
+    turn: timedelta = timedelta(seconds=20)
+    quiet: timedelta = timedelta(seconds=25)
+
+
+USUAL: Final = Pace()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +69,11 @@ class _Place:
 class Watching:
     """Follows what there is under one path of the API, through every way in which a server can go away."""
 
-    def __init__(
-        self, api: Api, clock: Clock, chance: Callable[[], float], *, turn: timedelta = _TURN, quiet: timedelta = _QUIET
-    ) -> None:
+    def __init__(self, api: Api, clock: Clock, chance: Callable[[], float], pace: Pace = USUAL) -> None:
         self._api = api
         self._clock = clock
         self._chance = chance
-        self._turn = turn
-        self._quiet = quiet
+        self._pace = pace
 
     async def follow(self, path: str) -> AsyncIterator[Event]:
         """Yield all objects, `Whole`, and then what changes; after a gap all of it again."""
@@ -89,7 +97,7 @@ class Watching:
 
     async def _listed(self, path: str, place: _Place) -> AsyncIterator[Event]:
         uids: set[str] = set()
-        parameters = {"limit": str(_PAGE)}
+        parameters = {"limit": str(self._pace.page)}
         while True:
             match await self._api.get(path, parameters):
                 case {"items": list(items), "metadata": dict(metadata)}:
@@ -102,7 +110,7 @@ class Watching:
                 place.version = str(metadata.get("resourceVersion", ""))
                 yield Whole(frozenset(uids))
                 return
-            parameters = {"limit": str(_PAGE), "continue": str(following)}
+            parameters = {"limit": str(self._pace.page), "continue": str(following)}
 
     async def _watched(self, path: str, place: _Place) -> AsyncIterator[Event]:
         """Yield changes, from watch to watch, until it has to be listed anew."""
@@ -112,11 +120,11 @@ class Watching:
                 "watch": "1",
                 "allowWatchBookmarks": "true",
                 "resourceVersion": place.version,
-                "timeoutSeconds": str(int(self._turn.total_seconds())),
+                "timeoutSeconds": str(int(self._pace.turn.total_seconds())),
             }
             before = place.version
             try:
-                async for line in self._api.lines(path, parameters, self._quiet):
+                async for line in self._api.lines(path, parameters, self._pace.quiet):
                     if (event := _understood(line, place)) is not None:
                         yield event
             except TargetBusyError:
