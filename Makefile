@@ -37,7 +37,7 @@ up: ## Kafka, Prometheus and elasti in containers
 lock: ## write requirements/ anew from pyproject.toml (needs uv)
 	echo "setuptools>=77" | $(subst pyproject.toml,-,$(LOCK)) -o requirements/build.txt
 	$(LOCK) --extra uvloop -o requirements/run.txt
-	$(LOCK) --extra uvloop --extra dev -c requirements/run.txt -o requirements/dev.txt
+	$(LOCK) --extra uvloop --extra dev --extra bed -c requirements/run.txt -o requirements/dev.txt
 
 .venv/.ready: pyproject.toml requirements/build.txt requirements/dev.txt
 	@"$(PYTHON)" -c "$(FITS)" 2>/dev/null || { echo "elasti needs Python 3.11, 3.12 or 3.13 and found $(or $(PYTHON),none); install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }
