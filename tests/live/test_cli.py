@@ -102,6 +102,32 @@ async def test_without_topics_nothing_is_waited_for(place: Place, words: tuple[s
     assert "Traceback" not in err
 
 
+async def test_a_run_without_topics_ends_and_says_which_command_creates_them(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "web.yaml").write_text(POLICY)
+    words = ("--policies", tmp_path, "--cluster-access", "simulated", "--http-port", 0)
+    code, _, err = await place.elasti("run", *words)
+    assert code == 3
+    assert "elasti topics create" in err
+
+
+async def test_a_run_while_kafka_is_away_says_so_and_begins_when_it_is_there(
+    own_kafka: EmbeddedKafka, prefix: str, tmp_path: Path
+) -> None:
+    place = Place(own_kafka.bootstrap, prefix)
+    assert (await place.elasti("topics", "create", "--partitions", 2))[0] == 0
+    (tmp_path / "web.yaml").write_text(POLICY)
+    await own_kafka.kill()
+    words = ("--policies", tmp_path, "--cluster-access", "simulated", "--http-port", 0, "--log-format", "json")
+    async with running("run", *words, *place.words) as process:
+        assert place.bootstrap in await line_with(process.stderr, "Kafka is away")
+        await line_with(process.stderr, "elasti runs")
+        await own_kafka.restart()
+        await line_with(process.stderr, "kafka is there")
+        await line_with(process.stderr, "partition taken over")
+        process.terminate()
+        assert await process.wait() == 0
+
+
 async def test_what_is_sent_stands_where_it_says(topics: Place) -> None:
     code, out, _ = await topics.elasti("send", "request-count", "shop/web", "--count", 3)
     first = out.strip()
