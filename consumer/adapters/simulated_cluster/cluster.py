@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
 
-from consumer.adapters.simulated_cluster.feed import Feed
 from consumer.adapters.simulated_cluster.pods import Pod, Startup, chance
 from consumer.adapters.simulated_cluster.timeline import Timeline
 from consumer.adapters.simulated_cluster.trouble import Trouble, Troubles
 from consumer.adapters.simulated_cluster.workload import Usage, Workload
 from consumer.core.service import OWN_MANAGER
+from consumer.feed import Feed
 from consumer.ports import Change, Clock, TargetGoneError, TargetKey, TargetMovedError, TargetView
 
 LABEL = "SIMULATED"
