@@ -170,3 +170,55 @@ class Secrets(Protocol):
 
     def distrust(self, namespace: str, name: str) -> None:
         """Look at this Secret anew when it is read next: somebody did not take what it held."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """One ElastiService with what it takes to give its target back, also when its content is invalid.
+
+    `service`, `target`: None where it names none. `previous_replicas`: what the target had before we put it to sleep.
+    `held`: our finalizer, or KubeElasti's, is on it.
+    """
+
+    resource: ResourceRef
+    service: str | None
+    target: TargetKey | None
+    min_replicas: int
+    previous_replicas: int | None
+    autoscaler: AutoscalerKey | None
+    held: bool
+    leaving: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignScaler:
+    """Somebody else's autoscaler: an `hpa` or a `keda` ScaledObject, what it scales, and how low it goes at most."""
+
+    type: str
+    name: str
+    target: TargetKey
+    lowest: int
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """The ElastiService definition that the API has: the versions it serves, and the fields of `spec` it knows."""
+
+    versions: tuple[str, ...]
+    fields: frozenset[str]
+
+
+class Survey(Protocol):
+    """A single look at what stands in a cluster, for people who ask; each call raises TargetError."""
+
+    async def holdings(self) -> Sequence[Holding]:
+        """Return every ElastiService that we may see."""
+
+    async def scalers(self) -> Sequence[ForeignScaler]:
+        """Return every HPA and ScaledObject."""
+
+    async def definition(self) -> Definition | None:
+        """Return the definition of ElastiServices; None when the API has none."""
+
+    async def time(self) -> datetime:
+        """Return what the API server takes for the present time, to the second."""

@@ -1,10 +1,29 @@
-"""Records of the control topic into the core's book of switches."""
+"""Records of the control topic, and what the cluster keeps of the same kind, to and from the core's switches."""
+
+from typing import Final
 
 from consumer.core.control import Control, ControlKind, Controls
 from consumer.core.service import Mode
 from consumer.ports import Record
+from consumer.wire.messages import control_message
 from schemas import control
 from schemas.codec import Undecodable, decode
+
+UNREADABLE: Final = "*"
+"""What a switch that nobody can read is about: everything. Rather no sleep too many than one against a freeze."""
+
+
+def switch_message(switch: Control, cluster: str) -> control.Control:
+    """Return the message of one switch alone, in the form that the control topic has."""
+    return control_message(Controls(), switch, cluster)
+
+
+def switch_from(text: str, *, mode: bool) -> Control | Undecodable:
+    """Read the message of one switch alone: a mode, or else a freeze, or its end."""
+    message = decode(control.Control, text.encode())
+    if isinstance(message, Undecodable):
+        return message
+    return _mode(message) if mode else _freeze(message)
 
 
 def switched(book: Controls, record: Record) -> Controls | Undecodable:

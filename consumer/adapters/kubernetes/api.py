@@ -4,7 +4,8 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Final
 
@@ -110,6 +111,15 @@ class Api:
                 raise _refusal(call, response, await response.read())
             async for line in response.content:
                 yield _json(call, line)
+
+    async def time(self) -> datetime:
+        """Return what the server takes for the present time, to the second, as it stamps every answer."""
+        call = _Call("GET", "/version", {}, self._limit)
+        async with self._asked(call) as response:
+            try:
+                return parsedate_to_datetime(response.headers.get("Date", "")).astimezone(UTC)
+            except ValueError:
+                raise TargetInvalidError(f"the API answered {call} without a date") from None
 
     async def close(self) -> None:
         """Close every connection."""

@@ -1,0 +1,51 @@
+"""The rights that each part of the system needs in a cluster, as data: `elasti doctor` asks for them.
+
+The manifests grant these, and a test holds the two against each other.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from consumer.ports import Right
+
+_ELASTI: Final = "elasti.truefoundry.com"
+
+
+def _each(verbs: str, group: str, resource: str, subresource: str = "") -> Iterator[Right]:
+    for verb in verbs.split():
+        yield Right(verb, group, resource, subresource)
+
+
+POLICIES: Final = (*_each("list watch", _ELASTI, "elastiservices"),)
+"""Whoever follows the policies: worker, handler, and a gateway that lists them to resolvers."""
+
+SWITCHES: Final = (*_each("list watch", "", "configmaps"),)
+"""In the installation's namespace, the ConfigMap `elasti-switches` only."""
+
+TARGETS: Final = (
+    *_each("get list watch", "apps", "deployments"),
+    *_each("get list watch", "apps", "statefulsets"),
+    *_each("get patch", "apps", "deployments", "scale"),
+    *_each("get patch", "apps", "statefulsets", "scale"),
+)
+"""What can be scaled in every cluster; other kinds (Rollouts, ...) need the same, where policies name them."""
+
+OWN: Final = (
+    *_each("get patch", _ELASTI, "elastiservices"),
+    *_each("patch", _ELASTI, "elastiservices", "status"),
+    *_each("create patch", "", "events"),
+)
+"""What the handler says on its own resources, and to `kubectl describe`."""
+
+KEDA: Final = (*_each("get patch", "keda.sh", "scaledobjects"),)
+"""Where a policy names a ScaledObject."""
+
+WORKER: Final = (*POLICIES, *SWITCHES)
+HANDLER: Final = (*POLICIES, *SWITCHES, *TARGETS, *OWN)
+OPERATOR: Final = (
+    *_each("get create patch", "", "configmaps"),
+    *_each("list get patch", _ELASTI, "elastiservices"),
+    *_each("get patch", "apps", "deployments", "scale"),
+    *_each("get patch", "apps", "statefulsets", "scale"),
+)
+"""A person who freezes, wakes and restores without Kafka."""
