@@ -250,3 +250,12 @@ def test_one_that_names_no_service_and_is_held_is_let_go_under_its_own_name(cata
     assert catalogue.show(shown("nameless", KUBEELASTI_FINALIZER, service="", leaving=True)) == [
         PolicyGone(ServiceKey("shop", "nameless"), None, ref("nameless"), held=True)
     ]
+
+
+def test_what_was_handed_out_does_not_change_under_its_reader(catalogue: Catalogue) -> None:
+    catalogue.show(shown())
+    before = catalogue.entries()
+    catalogue.show(shown("api", service="api"))
+    catalogue.drop("uid-web")
+    assert set(before) == {WEB}
+    assert set(catalogue.entries()) == {API}

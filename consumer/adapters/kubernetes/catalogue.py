@@ -60,7 +60,9 @@ class Catalogue:
         self._leaving: dict[ServiceKey, dict[str, Known]] = {}
         self._left: dict[str, ServiceKey] = {}
         self._said: dict[ServiceKey, Change] = {}
-        self._entries: Mapping[ServiceKey, PolicyEntry] | None = None
+        self._entries: dict[ServiceKey, PolicyEntry] = {}
+        self._lent = False
+        self._nameless: set[str] = set()
 
     def show(self, content: Mapping[str, object], scope: str = "") -> list[Change]:
         """Take in what the API says of an object; raises ValueError for what is no object of an API."""
@@ -88,9 +90,8 @@ class Catalogue:
         return [change for uid in gone for change in self.drop(uid)]
 
     def entries(self) -> Mapping[ServiceKey, PolicyEntry]:
-        """What counts per service; the same object until something changes."""
-        if self._entries is None:
-            self._entries = {key: said for key, said in self._said.items() if isinstance(said, PolicyEntry)}
+        """What counts per service; what was returned does not change any more."""
+        self._lent = True
         return self._entries
 
     def held(self) -> list[PolicyGone]:
@@ -115,7 +116,7 @@ class Catalogue:
 
     def nameless(self) -> bool:
         """Whether one of them names no service: it may be the policy of any."""
-        return any(known.key is None for known in self._register)
+        return bool(self._nameless)
 
     def shown(self, resource: ResourceRef) -> Shown | None:
         """Return an object as it was shown last; None when that very one is not known."""
@@ -155,7 +156,10 @@ class Catalogue:
     def _put(self, uid: str, known: Known, *, leaving: bool) -> set[ServiceKey]:
         if not leaving:
             self._register.put(uid, known)
-            return {known.key} if known.key else set()
+            if known.key is None:
+                self._nameless.add(uid)
+                return set()
+            return {known.key}
         # What names no service is let go under its own name.
         key = known.key or ServiceKey(*known.name)
         self._leaving.setdefault(key, {})[uid] = known
@@ -166,6 +170,7 @@ class Catalogue:
         """Take an object out wherever it is; returns the services that it spoke for."""
         known = self._register.get(uid)
         self._register.drop(uid)
+        self._nameless.discard(uid)
         touched = {known.key} if known is not None and known.key is not None else set()
         if (key := self._left.pop(uid, None)) is not None:
             del self._leaving[key][uid]
@@ -179,13 +184,24 @@ class Catalogue:
             before, after = self._said.get(key), self._saying(key)
             if after == before:
                 continue
-            self._entries = None
-            if after is None:
-                del self._said[key]
-                yield PolicyGone(key, before.policy if before else None, before.resource if before else None)
-            else:
-                self._said[key] = after
+            self._note(key, after)
+            if after is not None:
                 yield after
+            elif before is not None:
+                yield PolicyGone(key, before.policy, before.resource)
+
+    def _note(self, key: ServiceKey, said: Change | None) -> None:
+        if self._lent:
+            # A tenth of a millisecond for 10,000 services, where a look at all of them takes ten times as long.
+            self._entries, self._lent = self._entries.copy(), False
+        if said is None:
+            del self._said[key]
+        else:
+            self._said[key] = said
+        if isinstance(said, PolicyEntry):
+            self._entries[key] = said
+        else:
+            self._entries.pop(key, None)
 
     def _saying(self, key: ServiceKey) -> Change | None:
         leaving = self._leaving.get(key, {}).values()
