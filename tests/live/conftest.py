@@ -1,4 +1,4 @@
-"""The real servers that live tests share: one Kafka and one Prometheus for the whole run."""
+"""The real servers that live tests share: one Kafka, one Prometheus and one control plane for the whole run."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from consumer.adapters.embedded_kafka import EmbeddedKafka
+from tests.bed.fixtures import cluster, kube, namespace, own_cluster
 from tests.live.prometheus_server import PrometheusServer
+
+__all__ = ["cluster", "kube", "namespace", "own_cluster"]
 
 _HERE = Path(__file__).parent
 # The first test waits for its servers too, and on a new machine for the download of Kafka.
