@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from consumer.adapters.control_plane import ControlPlane
 from consumer.adapters.embedded_kafka import EmbeddedKafka
+from consumer.adapters.kubernetes.api import Access
 from tests.bed.fixtures import cluster, kube, namespace, own_cluster
+from tests.live.elastiservices import admin_of
 from tests.live.prometheus_server import PrometheusServer
 
 __all__ = ["cluster", "kube", "namespace", "own_cluster"]
@@ -53,3 +56,9 @@ async def prometheus() -> AsyncIterator[PrometheusServer]:
     """The Prometheus that all live tests share; a test sets series under label values of its own."""
     async with PrometheusServer() as server:
         yield server
+
+
+@pytest.fixture
+def admin(cluster: ControlPlane) -> Access:
+    """The way into the shared control plane in the name of who may do everything."""
+    return admin_of(cluster)

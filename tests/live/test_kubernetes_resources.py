@@ -107,18 +107,18 @@ class TestKubernetesResourcesForReal(ResourcesContract):
 
 
 async def test_people_see_mode_replicas_reason_and_last_wake_at_a_glance(
-    plane: ControlPlane, admin: Access, api: Api
+    cluster: ControlPlane, admin: Access, api: Api
 ) -> None:
     async with namespace(api) as here, following(admin, here) as policies:
         uid, _ = shown_of(await api.post(path(here), resource()))
         await KubernetesResources(api, policies, BrokerClock()).write_status(ResourceRef(here, "web", uid), FULL)
-        shown = await _kubectl(plane, "get", "elastiservice", "-n", here)
+        shown = await _kubectl(cluster, "get", "elastiservice", "-n", here)
         head, row = (line.split() for line in shown.splitlines())
         assert head == ["NAME", "MODE", "REPLICAS", "REASON", "LAST", "WAKE", "AGE"]
         assert row[:4] == ["web", "full", "0", "idle"]
-        wide = await _kubectl(plane, "get", "elastiservice", "-n", here, "-o", "wide")
+        wide = await _kubectl(cluster, "get", "elastiservice", "-n", here, "-o", "wide")
         assert "idle for 15m0s" in wide
-        described = await _kubectl(plane, "describe", "elastiservice", "web", "-n", here)
+        described = await _kubectl(cluster, "describe", "elastiservice", "web", "-n", here)
         assert "the policy is in force" in described
 
 
