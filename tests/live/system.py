@@ -20,7 +20,7 @@ from consumer.adapters.simulated_cluster import SimulatedCluster, Startup
 from consumer.app import log
 from consumer.app.running import Assignment, Started, run
 from consumer.core.service import ServiceKey, TargetRef
-from consumer.ports import Clock, Moment, Output, Placed, Record, TargetKey
+from consumer.ports import Clock, Moment, Output, Placed, Record, TargetKey, Targets
 from consumer.settings import ALL_ROLES, ClusterAccess, Role, Settings
 from consumer.worker.settings import WorkerSettings
 from schemas.codec import Undecodable, decode
@@ -162,6 +162,8 @@ class System:
         )
         self.seen = Seen()
         self.cluster = SimulatedCluster(clock or BrokerClock())
+        self.targets: Targets = self.cluster
+        """What handlers scale; the simulated cluster unless a test brings a real one."""
         self._clock = clock
         self._folder = folder
         self._programs: list[Program] = []
@@ -186,7 +188,7 @@ class System:
     async def run(self, roles: frozenset[Role] = ALL_ROLES, **otherwise: object) -> Program:
         """Run these roles in this process, with the settings of the installation but for those named."""
         settings = self.settings.model_copy(update=otherwise)
-        program = Program(Assignment(settings, roles, targets=self.cluster, clock=self._clock))
+        program = Program(Assignment(settings, roles, targets=self.targets, clock=self._clock))
         self._programs.append(program)
         await program.up()
         return program
@@ -252,7 +254,7 @@ class System:
         resource = {
             "apiVersion": "elasti.truefoundry.com/v1alpha1",
             "kind": "ElastiService",
-            "metadata": {"name": name, "namespace": "shop"},
+            "metadata": {"name": name, "namespace": service.key.namespace},
             "spec": {
                 "service": name,
                 "minTargetReplicas": 1,
