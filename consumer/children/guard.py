@@ -6,6 +6,7 @@ end takes the same path, so that it is the one that is exercised every day.
 """
 
 import asyncio
+import shutil
 from pathlib import Path
 from typing import Self
 
@@ -34,18 +35,16 @@ class Guard:
 
     @classmethod
     async def over(cls, folder: Path | None) -> Self:
-        """Start the guard; `folder` is removed at the end, None leaves every file in place."""
-        shell = await asyncio.create_subprocess_exec(
-            "/bin/sh",
-            "-c",
-            _SCRIPT,
-            "elasti-guard",
-            str(folder) if folder else "",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        """Start the guard; `folder` is removed at the end, None leaves every file in place.
+
+        A start that fails or is cancelled removes the folder too, since nobody else would.
+        """
+        try:
+            shell = await _shell_over(folder)
+        except BaseException:
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
         if shell.stdin is None:
             raise RuntimeError("the guard of our children has no pipe")
         return cls(shell, shell.stdin)
@@ -67,3 +66,17 @@ class Guard:
 
     def _tell(self) -> None:
         self._pipe.write(" ".join(map(str, sorted(self._children))).encode() + b"\n")
+
+
+async def _shell_over(folder: Path | None) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        "/bin/sh",
+        "-c",
+        _SCRIPT,
+        "elasti-guard",
+        str(folder) if folder else "",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+    )
