@@ -73,13 +73,15 @@ class PrometheusServer:
     """`async with PrometheusServer() as server`: `server.url`, `server.exporter`, scraped every second.
 
     The server scrapes itself with the label `container="prometheus"`, so that the default health query is
-    true. `history` is OpenMetrics text (it ends with `# EOF`) whose samples become blocks before the start.
+    true. `history` is OpenMetrics text (it ends with `# EOF`) whose samples become blocks before the start; `web` is
+    a web configuration of Prometheus, behind which neither `query` nor its own scrapes get through.
     """
 
-    def __init__(self, *, history: str | None = None) -> None:
+    def __init__(self, *, history: str | None = None, web: Path | None = None) -> None:
         self.exporter = Exporter()
         self.url = ""
         self._history = history
+        self._web = web
         self._home = Path()
         self._guard: Guard | None = None
         self._process: asyncio.subprocess.Process | None = None
@@ -174,6 +176,7 @@ class PrometheusServer:
             f"--web.listen-address={_HOST}:{port}",
             "--web.enable-remote-write-receiver",
             "--web.enable-lifecycle",
+            *([f"--web.config.file={self._web}"] if self._web else []),
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,

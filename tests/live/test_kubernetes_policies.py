@@ -9,13 +9,14 @@ from urllib.parse import urlsplit
 import pytest
 
 from consumer.adapters.clock import BrokerClock
+from consumer.adapters.control_plane import ControlPlane
 from consumer.adapters.kubernetes.api import Access, Api, PatchKind
 from consumer.adapters.kubernetes.resources import KubernetesResources
 from consumer.adapters.kubernetes.secrets import KubernetesSecrets
 from consumer.adapters.kubernetes.watching import Pace
 from consumer.core.service import ServiceKey
 from consumer.ports import PolicyEntry, PolicyGone, ResourceRef, ResourceStatus, TargetForbiddenError, TargetGoneError
-from tests.live.elastiservices import following, install, namespace, one_who_may, path, resource
+from tests.live.elastiservices import admin_of, following, install, namespace, one_who_may, path, resource
 from tests.live.valve import before
 
 LOOK = {"apiGroups": ["elasti.truefoundry.com"], "resources": ["elastiservices"], "verbs": ["list", "watch"]}
@@ -209,3 +210,19 @@ async def test_a_secret_is_read_by_name_with_the_right_to_it_alone(admin: Access
     with pytest.raises(TargetForbiddenError, match=r"resourceNames: \[other\]"):
         await secrets.read(here, "other", "token")
     await client.close()
+
+
+async def test_an_api_server_that_is_killed_and_started_again_is_followed_on(own_cluster: ControlPlane) -> None:
+    admin = admin_of(own_cluster)
+    api = Api(admin)
+    await install(api)
+    async with namespace(api) as here, following(admin, here, pace=Pace(quiet=timedelta(seconds=2))) as policies:
+        changes = policies.changes()
+        await api.post(path(here), resource(cooldownPeriod=60))
+        await until(changes, entry_with(60))
+        await own_cluster.kill()
+        await own_cluster.restart()
+        await api.patch(path(here, "web"), {"spec": {"cooldownPeriod": 50}}, PatchKind.MERGE)
+        await until(changes, entry_with(50))
+        assert policies.whole()
+    await api.close()
