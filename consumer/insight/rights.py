@@ -11,16 +11,16 @@ from consumer.ports import Right
 _ELASTI: Final = "elasti.truefoundry.com"
 
 
-def _each(verbs: str, group: str, resource: str, subresource: str = "") -> Iterator[Right]:
+def _each(verbs: str, group: str, resource: str, subresource: str = "", name: str = "") -> Iterator[Right]:
     for verb in verbs.split():
-        yield Right(verb, group, resource, subresource)
+        yield Right(verb, group, resource, subresource, name=name)
 
 
 POLICIES: Final = (*_each("list watch", _ELASTI, "elastiservices"),)
 """Whoever follows the policies: worker, handler, and a gateway that lists them to resolvers."""
 
-SWITCHES: Final = (*_each("list watch", "", "configmaps"),)
-"""In the installation's namespace, the ConfigMap `elasti-switches` only."""
+SWITCHES: Final = (*_each("list watch", "", "configmaps", name="elasti-switches"),)
+"""In the installation's namespace, and of that one ConfigMap only."""
 
 TARGETS: Final = (
     *_each("get list watch", "apps", "deployments"),
@@ -43,7 +43,8 @@ KEDA: Final = (*_each("get patch", "keda.sh", "scaledobjects"),)
 WORKER: Final = (*POLICIES, *SWITCHES)
 HANDLER: Final = (*POLICIES, *SWITCHES, *TARGETS, *OWN)
 OPERATOR: Final = (
-    *_each("get create patch", "", "configmaps"),
+    *_each("get patch", "", "configmaps", name="elasti-switches"),
+    *_each("create", "", "configmaps"),
     *_each("list get patch", _ELASTI, "elastiservices"),
     *_each("get patch", "apps", "deployments", "scale"),
     *_each("get patch", "apps", "statefulsets", "scale"),

@@ -146,13 +146,21 @@ class Switches(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """One thing that the API may let us do; `subresource` and `namespace` empty: none, all."""
+    """One thing that the API may let us do; `subresource`, `namespace` and `name` empty: none, all, and any."""
 
     verb: str
     group: str
     resource: str
     subresource: str = ""
     namespace: str = ""
+    name: str = ""
+
+    def __str__(self) -> str:
+        """Return it as people write it: `patch apps deployments/scale`."""
+        what = "/".join(part for part in (self.resource, self.subresource) if part)
+        named = f" named {self.name}" if self.name else ""
+        where = f" in {self.namespace}" if self.namespace else ""
+        return f"{self.verb} {self.group}{' ' if self.group else ''}{what}{named}{where}"
 
 
 class Rights(Protocol):

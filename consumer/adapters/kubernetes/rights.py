@@ -30,6 +30,7 @@ class KubernetesRights:
             "resource": right.resource,
             "subresource": right.subresource,
             "namespace": right.namespace,
+            "name": right.name,
         }
         body = {
             "apiVersion": "authorization.k8s.io/v1",
