@@ -1,6 +1,7 @@
 """`python -m consumer.adapters.control_plane build`: builds the programs once, says where they are."""
 
 import argparse
+import asyncio
 import sys
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def main(arguments: list[str]) -> int:
     except ControlPlaneError as trouble:
         sys.stderr.write(f"{trouble}\n")
         return 1
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         return _INTERRUPTED
     sys.stdout.write(f"{programs.folder}\n")
     return 0
