@@ -132,4 +132,4 @@ async def test_a_survey_shows_what_stands_there(api: Api, here: str) -> None:
     assert definition.versions == ("v1alpha1",)
     assert {"service", "zeroGuard", "wakeReplicas"} <= definition.fields
     assert abs(await survey.time() - datetime.now(UTC)) < timedelta(minutes=5)
-    assert uuid.UUID(holding.resource.uid)
+    assert str(uuid.UUID(holding.resource.uid)) == holding.resource.uid
