@@ -50,7 +50,8 @@ async def _until_served(kube: Kube, kind: Ref) -> None:
 
 
 def _is_established(definition: Manifest | None) -> bool:
-    conditions = (definition or {}).get("status", {}).get("conditions", [])
+    # A server that has only just taken it writes null there.
+    conditions = (definition or {}).get("status", {}).get("conditions") or []
     return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
 
 
