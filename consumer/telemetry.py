@@ -127,6 +127,12 @@ WAKES = Metric(
 OBSERVED = Metric("elasti_observations_total", "counter", "Results that no command asked for.", ("phase",))
 CALLS = Metric("elasti_cluster_calls_total", "counter", "Calls that scale or look at targets.", ("result",))
 CALL = Metric("elasti_cluster_call_seconds", "histogram", "Duration of one call to the cluster.")
+WRITES = Metric(
+    "elasti_cluster_writes_total",
+    "counter",
+    "Calls beside the scaling: to autoscalers, events, status and finalizers; result is ok, dropped or a closed code.",
+    ("what", "result"),
+)
 UNPUBLISHED = Metric("elasti_results_unpublished_total", "counter", "Results that the log did not take at once.")
 PROMETHEUS = Metric("elasti_prometheus_requests_total", "counter", "Requests to Prometheus servers.", ("result",))
 DEAD_LETTERS = Metric("elasti_dead_letters_total", "counter", "Records given up.", ("topic", "cause"))
@@ -139,7 +145,7 @@ INTAKE = Metric("elasti_gateway_requests_total", "counter", "Resolvers' calls by
 
 METRICS: Final = (
     *(SCALES, PROXY_MODE, BUILD, LAG, REQUESTS, EVALUATION, DECISIONS, SENT, COMMANDS, WAKES),
-    *(OBSERVED, CALLS, CALL, UNPUBLISHED, PROMETHEUS),
+    *(OBSERVED, CALLS, CALL, WRITES, UNPUBLISHED, PROMETHEUS),
     *(DEAD_LETTERS, FORWARDS, TRANSACTIONS, TRANSACTION, SERVICES, POLICIES, INTAKE),
 )
 """All of them; `cluster` is a label of each."""
@@ -208,6 +214,10 @@ class Telemetry:
         """Count a call to the cluster: `ok`, or the code of its TargetError."""
         self._count(CALLS, 1, result)
         self._observe(CALL, took)
+
+    def wrote(self, what: str, result: str) -> None:
+        """Count a call beside the scaling."""
+        self._count(WRITES, 1, what, result)
 
     def dead_lettered(self) -> None:
         """Count a command that could not be read."""

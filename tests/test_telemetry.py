@@ -71,6 +71,7 @@ def everything(telemetry: Telemetry) -> None:
     telemetry.called("ok", SECOND)
     telemetry.dead_lettered()
     telemetry.unpublished()
+    telemetry.wrote("event", "ok")
     telemetry.scaled(WEB, TARGET)
     telemetry.path(WEB, resolver=True)
     telemetry.woke(WakeStage.TOTAL, SECOND)

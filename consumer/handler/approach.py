@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from consumer.core.outcome import Command
-from consumer.core.service import Phase
+from consumer.core.service import Direction, Phase
 from consumer.handler.calls import Calls
 from consumer.handler.judge import Apply, Conclude, Look, Obstacle, Sight, judge
 from consumer.handler.scene import Scene
+from consumer.handler.standby import Standby
 from consumer.ports import TargetBusyError, TargetKey, TargetMovedError, TargetView
 
 # Each round lost means that somebody else changed the target between our look and our call.
@@ -25,16 +26,20 @@ class Answer:
 class Approach:
     """The calls for one command, alone with its target."""
 
-    def __init__(self, scene: Scene, calls: Calls) -> None:
+    def __init__(self, scene: Scene, calls: Calls, standby: Standby) -> None:
         self._scene = scene
         self._calls = calls
+        self._standby = standby
 
     async def answer(self, command: Command, *, first: bool) -> Answer:
         """Return the answer; `first` is whether no call was made for it before. Raises TargetError."""
         target = TargetKey(command.key.namespace, command.target)
         async with self._calls.alone_with(target):
             # A call that failed may have landed all the same, so what was known before it is not good enough.
-            return await self._settle(command, target, self._scene.view(target) if first else None)
+            answer = await self._settle(command, target, self._scene.view(target) if first else None)
+            # Before anybody else may have an answer of this target.
+            self._standby.answered(command, answer.phase)
+            return answer
 
     async def _settle(self, command: Command, target: TargetKey, view: TargetView | None) -> Answer:
         sight = Sight.WATCHED
@@ -43,6 +48,8 @@ class Approach:
                 case Look():
                     view, sight = await self._calls.look(target), Sight.READ
                 case Apply(change):
+                    if command.direction is Direction.ZERO:
+                        await self._standby.make_way(command)
                     try:
                         return Answer(Phase.ACCEPTED, await self._calls.scale(target, change))
                     except TargetMovedError:

@@ -32,6 +32,10 @@ class Crew:
         """The partitions whose targets are ours to watch."""
         return frozenset(self._restored)
 
+    def watches(self, key: ServiceKey) -> bool:
+        """Whether the service's partition is ours and restored."""
+        return bool(self._restored) and self._partition(key) in self._restored
+
     def offer(self, ticket: Ticket) -> None:
         """Bring a command to its target's lane; what it overtakes in the others of its service is found out there."""
         key, target = ticket.command.key, ticket.command.target

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
@@ -22,17 +23,23 @@ from schemas.topics import Topic
 _log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """Who is told of partitions: one that is ours now, and those that are ours no more."""
+
+    adopt: Callable[[int], None]
+    abandon: Callable[[frozenset[int]], None]
+
+
 class Intake:
     """The handler's membership: what was read of each partition, and how far that is answered."""
 
-    def __init__(
-        self, ports: HandlerPorts, shop: Workshop, crew: Crew, press: Press, adopt: Callable[[int], None]
-    ) -> None:
+    def __init__(self, ports: HandlerPorts, shop: Workshop, crew: Crew, press: Press, hands: Hands) -> None:
         self._ports = ports
         self._shop = shop
         self._crew = crew
         self._press = press
-        self._adopt = adopt
+        self._hands = hands
         self._topic = shop.settings.topic(Topic.SCALE_COMMANDS)
         self._ledgers: dict[int, Ledger] = {}
         self._moved_at = ports.clock.read().now
@@ -93,13 +100,14 @@ class Intake:
             positions = await self._ports.membership.seek_to_committed(partition)
             self._ledgers[partition] = Ledger(positions[self._topic])
             self._ports.membership.resume(partition)
-            self._adopt(partition)
+            self._hands.adopt(partition)
         _log.info("gained", topic=self._topic, partitions=sorted(partitions))
 
     async def lost(self, partitions: frozenset[int]) -> None:
         """Finish and commit; what could not be finished is read again by the next owner."""
         # Taken away first: what a fetch still returns of them is left to the next owner.
         left = {partition: ledger for partition in partitions if (ledger := self._ledgers.pop(partition, None))}
+        self._hands.abandon(partitions)
         await self._crew.drain(partitions)
         try:
             # A log that is away must not keep a process from ending in time.

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -13,14 +13,18 @@ from consumer.core.outcome import Command
 from consumer.core.service import Direction, Phase, ServiceKey
 from consumer.handler.approach import Answer, Approach
 from consumer.handler.calls import Calls
+from consumer.handler.errands import Spawn, first_of
+from consumer.handler.herald import Herald
 from consumer.handler.judge import Obstacle
+from consumer.handler.notices import of_answer
 from consumer.handler.order import Order
 from consumer.handler.results import Result
 from consumer.handler.scene import Scene, gives_back, takes_back
 from consumer.handler.slots import Slots, withdraw
-from consumer.handler.teller import Done, Spawn, Teller
+from consumer.handler.standby import Standby
+from consumer.handler.teller import Done, Teller
 from consumer.handler.wiring import HandlerSettings
-from consumer.ports import Clock, TargetBusyError, TargetError, TargetGoneError, TargetKey
+from consumer.ports import Clock, Notice, TargetBusyError, TargetError, TargetGoneError, TargetKey
 
 _RANKS = {Direction.UP: 0, Direction.PREPARE: 1, Direction.ZERO: 2}
 _log = structlog.get_logger(__name__)
@@ -48,6 +52,8 @@ class Workshop:
     scene: Scene
     calls: Calls
     approach: Approach
+    standby: Standby
+    herald: Herald
     slots: Slots
     order: Order
     clock: Clock
@@ -180,7 +186,7 @@ class Lane:
             if left <= timedelta():
                 return
             self._stirred.clear()
-            await _first_of(clock.sleep(left), self._stirred.wait())
+            await first_of(clock.sleep(left), self._stirred.wait())
 
     def _superseded(self, command: Command, why: Obstacle) -> Answer:
         view = self._shop.scene.view(TargetKey(command.key.namespace, command.target))
@@ -205,7 +211,14 @@ class Lane:
             trace=command.trace,
         )
         self._teller.say(result, ticket.done)
+        # An answer that needed no call, or came of one that failed, says the same of the autoscaler.
+        self._shop.standby.answered(command, answer.phase)
+        self._shop.herald.tell(self._notices(command, answer))
         self._take_back(result)
+
+    def _notices(self, command: Command, answer: Answer) -> tuple[Notice, ...]:
+        trouble = answer.obstacle.message if answer.obstacle else ""
+        return of_answer(command, answer.phase, answer.view, trouble, self._shop.scene.resource(command.key))
 
     def _take_back(self, result: Result) -> None:
         """An answered up, or an accepted zero, ends a prepare; the resolver is told of the up."""
@@ -228,12 +241,3 @@ class Lane:
 
 def _overtaken(command: Command) -> Obstacle:
     return Obstacle("overtaken", f"a newer command for {command.key} came before this one was carried out")
-
-
-async def _first_of(*waits: Coroutine[None, None, object]) -> None:
-    """Return when one of them is over; the others are cancelled, and over too."""
-    async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(wait) for wait in waits]
-        await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-        for task in running:
-            task.cancel()

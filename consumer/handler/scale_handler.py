@@ -10,16 +10,21 @@ import structlog
 from consumer.core.service import ServiceKey
 from consumer.handler.approach import Approach
 from consumer.handler.calls import Calls
+from consumer.handler.clerk import Clerk, Sources
 from consumer.handler.crew import Crew
 from consumer.handler.direct import DirectWakes
-from consumer.handler.following import Following
-from consumer.handler.intake import Intake
+from consumer.handler.errands import Errands
+from consumer.handler.following import Following, Listeners
+from consumer.handler.herald import Herald
+from consumer.handler.intake import Hands, Intake
+from consumer.handler.keeper import Keeper, Means
 from consumer.handler.lane import Workshop
 from consumer.handler.order import Order
 from consumer.handler.press import Press
 from consumer.handler.results import Address
 from consumer.handler.scene import Scene
 from consumer.handler.slots import Slots
+from consumer.handler.standby import Standby
 from consumer.handler.teller import Tools
 from consumer.handler.wiring import HandlerPorts, HandlerSettings
 from consumer.ports import LogSetupError, TargetBusyError
@@ -56,13 +61,18 @@ class ScaleHandler:
         press = Press(ports.publisher, clock, telemetry, settings.log, ports.chance)
         address = Address(settings.cluster, settings.prefix, ports.membership)
         calls = Calls(ports.targets, scene, clock, telemetry, settings.deadline)
-        approach = Approach(scene, calls)
+        errands = Errands(self._spawn, clock, telemetry, ports.chance, settings.deadline, settings.releases)
+        standby = Standby(ports.autoscalers, calls, errands)
+        herald = Herald(ports.notices, errands)
+        approach = Approach(scene, calls, standby)
         shop = Workshop(
             spawn=self._spawn,
             idle=self._idle,
             scene=scene,
             calls=calls,
             approach=approach,
+            standby=standby,
+            herald=herald,
             slots=Slots(settings.parallel),
             order=Order(settings.remembered),
             clock=clock,
@@ -79,9 +89,16 @@ class ScaleHandler:
             telemetry=telemetry,
         )
         self._crew = Crew(shop, tools)
-        self._following = Following(ports, settings, scene, self._crew)
+        sources = Sources(scene, calls, ports.policies, self._crew.watches)
+        self._clerk = Clerk(ports.resources, sources, herald, errands)
+        keeper = Keeper(ports.resources, Means(scene, calls, standby, herald.tell), errands)
+        listeners = Listeners(scene, self._crew, self._clerk, keeper, standby)
+        self._following = Following(ports, settings, listeners)
+        self._switches = ports.switches
         self._direct = DirectWakes(shop, self._crew)
-        self._intake = Intake(ports, shop, self._crew, press, self._adopt)
+        self._restoring: dict[int, asyncio.Task[None]] = {}
+        self._address = address
+        self._intake = Intake(ports, shop, self._crew, press, Hands(self._adopt, self._abandon))
 
     def health(self) -> HandlerHealth:
         """How it is now."""
@@ -110,8 +127,10 @@ class ScaleHandler:
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             following = self._following
-            for work in (following.targets(), following.policies(), self._intake.keep_committing()):
+            for work in (following.targets(), following.policies(), self._intake.keep_committing(), self._clerk.run()):
                 self._spawn(work)
+            if self._switches is not None:
+                self._spawn(following.switches(self._switches))
             working = self._spawn(self._work())
             try:
                 await self._stopping.wait()
@@ -136,7 +155,14 @@ class ScaleHandler:
             self._stopping.set()
 
     def _adopt(self, partition: int) -> None:
-        self._spawn(self._following.restore(partition))
+        self._restoring[partition] = self._spawn(self._following.restore(partition))
+
+    def _abandon(self, partitions: frozenset[int]) -> None:
+        """Another handler looks after these from now on."""
+        for partition in partitions:
+            if (task := self._restoring.pop(partition, None)) is not None:
+                task.cancel()
+        self._clerk.forget(lambda key: self._address.partition(key) in partitions)
 
     def _idle(self, key: ServiceKey) -> None:
         self._crew.idle(key)

@@ -10,7 +10,7 @@ from consumer.core.policy import Policy
 from consumer.core.reasons import Code, stamp
 from consumer.core.service import Direction, Mode, ServiceKey, strictest
 from consumer.handler.judge import Obstacle
-from consumer.ports import TargetKey, TargetView
+from consumer.ports import ResourceRef, TargetKey, TargetView
 
 _GIVES_BACK = frozenset({Code.POLICY_DELETED, Code.TARGET_CHANGED})
 
@@ -37,6 +37,7 @@ class Scene:
         self._awake: dict[TargetKey, int] = {}
         self._gone: set[TargetKey] = set()
         self._policies: dict[ServiceKey, Policy] = {}
+        self._resources: dict[ServiceKey, ResourceRef] = {}
         self._services: defaultdict[TargetKey, set[ServiceKey]] = defaultdict(set)
 
     def view(self, target: TargetKey) -> TargetView | None:
@@ -93,9 +94,15 @@ class Scene:
         """The services whose policy names this target."""
         return frozenset(self._services.get(target, ()))
 
-    def put(self, policy: Policy) -> None:
+    def resource(self, key: ServiceKey) -> ResourceRef | None:
+        """The resource that the service's policy comes from, when that is an API."""
+        return self._resources.get(key)
+
+    def put(self, policy: Policy, resource: ResourceRef | None = None) -> None:
         """This policy is in force for its service."""
         self.drop(policy.key)
+        if resource is not None:
+            self._resources[policy.key] = resource
         self._policies[policy.key] = policy
         self._services[TargetKey(policy.key.namespace, policy.target)].add(policy.key)
 
@@ -104,6 +111,7 @@ class Scene:
         target = self.target(key)
         if target is None:
             return
+        self._resources.pop(key, None)
         del self._policies[key]
         self._services[target].discard(key)
         if not self._services[target]:
@@ -114,12 +122,13 @@ class Scene:
         """Why this command is not to be carried out now, whatever it was when it was decided."""
         if gives_back(command) or takes_back(command):
             return None
-        mode = self._mode_of(command.key, now)
+        mode = self.mode_of(command.key, now)
         if mode is Mode.OBSERVE or (mode is Mode.WAKE_ONLY and command.direction is not Direction.UP):
             return Obstacle("mode", f'{command.key} is in mode {mode}; set mode "full" to let it sleep')
         return None if command.direction is Direction.UP else self._keeps_awake(command.key, now)
 
-    def _mode_of(self, key: ServiceKey, now: datetime) -> Mode:
+    def mode_of(self, key: ServiceKey, now: datetime) -> Mode:
+        """The strictest mode of installation, switches and policy."""
         policy = self._policies.get(key)
         switched = strictest(self._mode, self.controls.mode(key, now))
         return strictest(switched, policy.mode) if policy else switched

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
 from consumer.core.reasons import Code
 from consumer.core.service import OWN_MANAGER, Phase, ServiceKey
+from consumer.handler.errands import Spawn
 from consumer.handler.news import Told, accepted, after, buried, news
 from consumer.handler.press import Press
 from consumer.handler.results import Address, Result
@@ -17,7 +18,6 @@ from consumer.handler.wiring import HandlerTelemetry
 from consumer.ports import Clock, TargetView
 from schemas.scale_result import ResultCause
 
-Spawn = Callable[[Coroutine[None, None, None]], asyncio.Task[None]]
 Done = Callable[[], None]
 
 

@@ -7,7 +7,19 @@ from typing import Protocol
 
 from consumer.core.service import Direction, Mode, Phase, ServiceKey, TargetRef
 from consumer.handler.backoff import Backoff
-from consumer.ports import Clock, LogReader, Membership, Policies, Publisher, Subscription, Targets
+from consumer.ports import (
+    Autoscalers,
+    Clock,
+    LogReader,
+    Membership,
+    Notices,
+    Policies,
+    Publisher,
+    Resources,
+    Subscription,
+    Switches,
+    Targets,
+)
 from schemas.topics import DEFAULT_PREFIX, Topic
 
 _BACKOFF = Backoff()
@@ -32,6 +44,9 @@ class HandlerTelemetry(Protocol):
     def called(self, result: str, took: timedelta) -> None:
         """A call to the cluster ended: `ok`, or the code of its TargetError."""
 
+    def wrote(self, what: str, result: str) -> None:
+        """A write beside the scaling ended (`autoscaler`, `event`, `status`, `finalizer`): `ok`, or what was wrong."""
+
     def dead_lettered(self) -> None:
         """A command could not be read."""
 
@@ -41,7 +56,7 @@ class HandlerTelemetry(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HandlerPorts:
-    """The doors; `chance` draws from 0 up to 1 for the jitter of retries."""
+    """The doors; `chance` draws from 0 up to 1 for the jitter of retries. The last four are those of a real cluster."""
 
     membership: Membership
     publisher: Publisher
@@ -51,6 +66,10 @@ class HandlerPorts:
     clock: Clock
     telemetry: HandlerTelemetry
     chance: Callable[[], float]
+    autoscalers: Autoscalers | None = None
+    notices: Notices | None = None
+    resources: Resources | None = None
+    switches: Switches | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,12 +64,14 @@ class PolicyGone:
     """A policy resource was deleted; `policy` is its last valid content.
 
     `held`: the API shows it still, since our finalizer is on it: whoever gave its target back lets it go.
+    `previous_replicas` is what its status says that the target had when it was last awake.
     """
 
     key: ServiceKey
     policy: Policy | None
     resource: ResourceRef | None = None
     held: bool = False
+    previous_replicas: int | None = None
 
 
 class Policies(Protocol):

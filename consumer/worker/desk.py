@@ -351,14 +351,14 @@ class Desk:
 
     def _mode(self, key: ServiceKey, now: datetime) -> Mode:
         install, controls = self._shared.settings.mode, self._shared.controls
-        return strictest(install, controls.mode(key, now)) if controls.modes else install
+        return strictest(install, controls.mode(key, now)) if controls.set_modes else install
 
     def _surroundings(self, key: ServiceKey, cause: Cause, facts: Conditions) -> Surroundings:
         now, controls, policy = facts.moment.now, self._shared.controls, self._policy(key)
         return Surroundings(
             cause=cause,
             mode=self._mode(key, now),
-            frozen=controls.frozen(key, now) if controls.freezes else None,
+            frozen=controls.frozen(key, now) if controls.set_freezes else None,
             clock_sure=facts.moment.sure,
             inputs_read=facts.inputs_read,
             conflict=None if policy is None else self._shared.ports.policies.conflict(policy),

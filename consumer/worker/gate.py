@@ -55,6 +55,7 @@ async def _open(shared: Shared, partition: int) -> Opened:
         await shared.ports.membership.seek_to_committed(partition)
         await shared.ports.policies.listed()
         await shared.controls_read.wait()
+        await shared.switches_read.wait()
     except BaseException:
         await writer.close()
         raise

@@ -13,6 +13,7 @@ from consumer.ports import (
     Policies,
     Publisher,
     Subscription,
+    Switches,
     Writers,
 )
 from consumer.telemetry import Telemetry
@@ -78,3 +79,4 @@ class WorkerPorts:
     policies: Policies
     clock: Clock
     telemetry: Telemetry
+    switches: Switches | None = None

@@ -11,14 +11,23 @@ from consumer.worker.settings import WorkerPorts, WorkerSettings
 
 @dataclass(slots=True)
 class Shared:
-    """`controls` is replaced whenever somebody switches something; until `controls_read` it is not to be believed."""
+    """`controls` is replaced whenever somebody switches something; until `controls_read` it is not to be believed.
+
+    So it is with what the cluster says beside the log, until `switches_read`: both are in the one book.
+    """
 
     ports: WorkerPorts
     settings: WorkerSettings
     controls: Controls = field(default_factory=Controls)
     controls_read: asyncio.Event = field(default_factory=asyncio.Event)
+    switches_read: asyncio.Event = field(default_factory=asyncio.Event)
     presences: dict[int, Counter[Presence]] = field(default_factory=dict)
     """Per owned partition, what its services were at its last cycle."""
+
+    def __post_init__(self) -> None:
+        """Without a cluster there is nothing to be read."""
+        if self.ports.switches is None:
+            self.switches_read.set()
 
     def tell_presences(self) -> None:
         """Show how many services of all owned partitions are awake, asleep and so on."""

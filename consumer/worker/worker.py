@@ -7,10 +7,11 @@ from datetime import datetime
 
 import structlog
 
+from consumer.core.control import unreadable
 from consumer.core.service import ServiceKey
 from consumer.core.state import ServiceState
 from consumer.errors import first_error
-from consumer.ports import LogError, LogSetupError, Record
+from consumer.ports import LogError, LogSetupError, Record, Switches, TargetError
 from consumer.wire.controls import switched
 from consumer.worker.gate import GateFailedError
 from consumer.worker.partition import PartitionHealth
@@ -59,7 +60,9 @@ class Worker:
         """
         try:
             async with asyncio.TaskGroup() as tasks:
-                followers = (tasks.create_task(self._follow_controls()), tasks.create_task(self._watch_policies()))
+                followers = [tasks.create_task(self._follow_controls()), tasks.create_task(self._watch_policies())]
+                if (switches := self._shared.ports.switches) is not None:
+                    followers.append(tasks.create_task(self._follow_switches(switches)))
                 await self._sessions()
                 for follower in followers:
                     follower.cancel()
@@ -116,6 +119,24 @@ class Worker:
                 log.warning("controls can not be followed", error=str(error))
                 await shared.ports.clock.sleep(shared.settings.delay(failures))
                 failures += 1
+
+    async def _follow_switches(self, switches: Switches) -> None:
+        """Know what people switched in the cluster; until it can be read, nothing sleeps."""
+        shared, failures, known = self._shared, 0, False
+        while True:
+            try:
+                async for controls in switches.follow():
+                    shared.controls = shared.controls.beside(controls)
+                    failures, known = 0, True
+                    shared.switches_read.set()
+            except TargetError as error:
+                log.warning("switches can not be followed", error=str(error))
+                if not known:
+                    unread = unreadable(str(error), shared.ports.clock.read().now)
+                    shared.controls = shared.controls.beside((unread,))
+                    shared.switches_read.set()
+            await shared.ports.clock.sleep(shared.settings.delay(failures))
+            failures += 1
 
     def _switch(self, records: Sequence[Record]) -> int:
         for record in records:

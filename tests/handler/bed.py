@@ -16,9 +16,11 @@ from consumer.handler.backoff import Backoff
 from consumer.handler.scale_handler import ScaleHandler
 from consumer.handler.wiring import HandlerPorts, HandlerSettings
 from consumer.ports import (
+    Autoscalers,
     Headers,
     LogError,
     LogReader,
+    Notices,
     Output,
     Ownership,
     Placed,
@@ -26,6 +28,8 @@ from consumer.ports import (
     PolicyGone,
     Publisher,
     Record,
+    Resources,
+    Switches,
     Transaction,
 )
 from consumer.wire.messages import command_message
@@ -56,6 +60,7 @@ class HandPolicies:
     """Policies that the test puts and drops."""
 
     def __init__(self) -> None:
+        self.conflicts: dict[ServiceKey, ServiceKey] = {}
         self._entries: dict[ServiceKey, PolicyEntry] = {}
         self._followers: list[asyncio.Queue[PolicyEntry | PolicyGone]] = []
         self._listed = asyncio.Event()
@@ -78,8 +83,8 @@ class HandPolicies:
     def whole(self) -> bool:
         return True
 
-    def conflict(self, policy: Policy) -> ServiceKey | None:  # noqa: ARG002 - the port's contract
-        return None
+    def conflict(self, policy: Policy) -> ServiceKey | None:
+        return self.conflicts.get(policy.key)
 
     def changes(self) -> AsyncIterator[PolicyEntry | PolicyGone]:
         queue: asyncio.Queue[PolicyEntry | PolicyGone] = asyncio.Queue()
@@ -89,6 +94,16 @@ class HandPolicies:
     async def _follow(self, queue: asyncio.Queue[PolicyEntry | PolicyGone]) -> AsyncIterator[PolicyEntry | PolicyGone]:
         while True:
             yield await queue.get()
+
+    def put_entry(self, entry: PolicyEntry) -> None:
+        """A resource of an API comes or changes."""
+        self._entries[entry.key] = entry
+        self._tell(entry)
+
+    def leave(self, gone: PolicyGone) -> None:
+        """A resource of an API was deleted."""
+        self._entries.pop(gone.key, None)
+        self._tell(gone)
 
     def put(self, *policies: Policy) -> None:
         for one in policies:
@@ -202,6 +217,7 @@ class Told:
     became_ready_after: list[timedelta] = field(default_factory=list)
     scales: list[tuple[ServiceKey, str]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
+    writes: list[tuple[str, str]] = field(default_factory=list)
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
     dead_letters: int = 0
     not_published: int = 0
@@ -228,6 +244,9 @@ class Told:
         await self._ended.wait()
         return self.calls[-1]
 
+    def wrote(self, what: str, result: str) -> None:
+        self.writes.append((what, result))
+
     def dead_lettered(self) -> None:
         self.dead_letters += 1
 
@@ -250,6 +269,10 @@ class Bed:
         self.reader = ShakyReader(MemoryReader(self.log))
         self.told = Told()
         self.chance: Callable[[], float] = lambda: 0.0
+        self.autoscalers: Autoscalers | None = None
+        self.notices: Notices | None = None
+        self.resources: Resources | None = None
+        self.switches: Switches | None = None
 
     def ports(self) -> HandlerPorts:
         """The doors of one more handler."""
@@ -262,6 +285,10 @@ class Bed:
             clock=self.clock,
             telemetry=self.told,
             chance=self.chance,
+            autoscalers=self.autoscalers,
+            notices=self.notices,
+            resources=self.resources,
+            switches=self.switches,
         )
 
     def handler(self) -> ScaleHandler:

@@ -209,7 +209,9 @@ class Catalogue:
         if entry is not None or not leaving:
             return entry
         first = next(iter(leaving))
-        return PolicyGone(key, first.policy, first.resource, held=True)
+        return PolicyGone(
+            key, first.policy, first.resource, held=True, previous_replicas=_previous_replicas(first.text)
+        )
 
 
 def _identified(content: Mapping[str, object], scope: str) -> tuple[ResourceRef, _Seen]:
@@ -231,6 +233,14 @@ def _stamp(metadata: Mapping[object, object]) -> _Stamp:
         finalizers=tuple(map(str, finalizers)) if isinstance(finalizers, list) else (),
         leaving=metadata.get("deletionTimestamp") is not None,
     )
+
+
+def _previous_replicas(text: ResourceText) -> int | None:
+    match orjson.loads(text.status):
+        case {"previousReplicas": int(replicas)}:
+            return replicas
+        case _:
+            return None
 
 
 def _with_status(text: ResourceText, content: Mapping[str, object]) -> ResourceText:

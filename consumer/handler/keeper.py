@@ -1,0 +1,145 @@
+"""Keeps a policy's resource until its target is given back: by our finalizer, without the log if need be."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+import structlog
+
+from consumer.core.policy import Policy
+from consumer.core.service import OWN_MANAGER, ServiceKey
+from consumer.handler.calls import Calls
+from consumer.handler.errands import Errands
+from consumer.handler.notices import SUCCESS
+from consumer.handler.scene import Scene
+from consumer.handler.standby import Standby, autoscaler_key
+from consumer.ports import (
+    Change,
+    Notice,
+    PolicyEntry,
+    PolicyGone,
+    ResourceRef,
+    Resources,
+    TargetError,
+    TargetForbiddenError,
+    TargetGoneError,
+    TargetKey,
+    TargetMovedError,
+    TargetView,
+)
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What giving a target back takes."""
+
+    scene: Scene
+    calls: Calls
+    standby: Standby
+    tell: Callable[[Iterable[Notice]], None]
+
+
+class Keeper:
+    """The way to the finalizers of `Resources`; whatever freeze, pause or mode say, what was taken is given back."""
+
+    def __init__(self, resources: Resources | None, means: Means, errands: Errands) -> None:
+        self._resources = resources
+        self._scene = means.scene
+        self._calls = means.calls
+        self._standby = means.standby
+        self._tell = means.tell
+        self._errands = errands
+        self._at_work: set[tuple[str, ResourceRef]] = set()
+
+    def seen(self, entry: PolicyEntry) -> None:
+        """A policy is in force, and ours to keep."""
+        resources = self._resources
+        if resources is None:
+            return
+        if entry.resource is not None and not entry.held:
+            self._begin("hold", entry.resource, self._holding(resources, entry.resource))
+        for shadowed in entry.shadowed:
+            if shadowed.leaving:
+                self._begin("let go", shadowed.resource, self._letting_go(resources, shadowed.resource))
+
+    def gone(self, change: PolicyGone) -> None:
+        """A policy was deleted. Any handler gives its target back: two that do it at once do no harm."""
+        resources, resource = self._resources, change.resource
+        if resources is None or resource is None or not change.held:
+            return
+
+        async def give_back() -> None:
+            if change.policy is not None:
+                await self._give_back(change.key, change.policy, change.previous_replicas)
+            await self._letting_go(resources, resource)()
+
+        self._begin("give back", resource, give_back)
+
+    def _holding(self, resources: Resources, resource: ResourceRef) -> Callable[[], Awaitable[None]]:
+        async def hold() -> None:
+            try:
+                await self._errands.call("finalizer", resources.hold(resource))
+            except TargetGoneError:
+                _log.info("gone before it was held", resource=str(resource))
+
+        return hold
+
+    def _letting_go(self, resources: Resources, resource: ResourceRef) -> Callable[[], Awaitable[None]]:
+        async def let_go() -> None:
+            await self._errands.call("finalizer", resources.let_go(resource))
+            _log.info("let go", resource=str(resource))
+
+        return let_go
+
+    def _begin(self, what: str, resource: ResourceRef, attempt: Callable[[], Awaitable[None]]) -> None:
+        if (what, resource) not in self._at_work:
+            self._at_work.add((what, resource))
+            self._errands.spawn(self._until_done(what, resource, attempt))
+
+    async def _until_done(self, what: str, resource: ResourceRef, attempt: Callable[[], Awaitable[None]]) -> None:
+        failures = 0
+        try:
+            while True:
+                try:
+                    await attempt()
+                except TargetError as error:
+                    failures += 1
+                    log = _log.error if isinstance(error, TargetForbiddenError) and failures == 1 else _log.warning
+                    log("not done yet", what=what, resource=str(resource), attempt=failures, error=str(error))
+                    await self._errands.clock.sleep(self._errands.delay(failures, error))
+                else:
+                    return
+        finally:
+            self._at_work.discard((what, resource))
+
+    async def _give_back(self, key: ServiceKey, policy: Policy, previous: int | None) -> None:
+        target = TargetKey(key.namespace, policy.target)
+        wanted = max(policy.min_replicas, previous or self._scene.awake_replicas(target) or 0)
+        try:
+            async with self._calls.alone_with(target):
+                while not await self._is_back(target, wanted):
+                    _log.info("changed meanwhile", target=str(target))
+        except TargetGoneError:
+            # What does not exist any more was given back.
+            _log.info("nothing to give back", target=str(target))
+        if autoscaler := autoscaler_key(key.namespace, policy.autoscaler):
+            await self._standby.resume(autoscaler)
+
+    async def _is_back(self, target: TargetKey, wanted: int) -> bool:
+        view = await self._calls.look(target)
+        if not _asleep_by_us(view):
+            return True
+        try:
+            await self._calls.scale(target, Change(expected=0, wanted=wanted))
+        except TargetMovedError:
+            return False
+        why = "its policy was deleted, so it is given back awake (policy-deleted)"
+        message = f"Successfully scaled {wanted} replicas for {target.ref}: {why}"
+        self._tell((Notice(target, SUCCESS, message, target_uid=view.uid),))
+        return True
+
+
+def _asleep_by_us(view: TargetView) -> bool:
+    """Whether it is at zero and nobody else put it there; whose work a zero without a name is we can not tell."""
+    return view.replicas == 0 and view.manager in (None, OWN_MANAGER)
