@@ -8,8 +8,12 @@ unknown service); 2 wrong words or settings; 3 something needed is away or faile
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from consumer.app.places import Places
 
 COMMANDS = {
     "demo": "Watch a dozen services sleep and wake, on a real Kafka that starts by itself.",
@@ -19,6 +23,14 @@ COMMANDS = {
     "send": "Send a request count or a host by hand.",
     "tail": "Follow results, decisions or commands.",
     "explain": "Say why a service is as it is, and what would change it.",
+    "freeze": "Put nothing to sleep any more; wakes go on.",
+    "unfreeze": "Let services sleep again.",
+    "mode": "Say how much is carried out: observe, wake-only or full.",
+    "switches": "Show what is frozen and switched now, by whom and until when.",
+    "wake": "Wake services now.",
+    "restore": "Give everything back as it was, without Kafka; the way out.",
+    "diff": "Say what we would have done beside what happened.",
+    "doctor": "Look for what is wrong with an installation, and how to cure it.",
     "schema": "Write the JSON Schemas and the AsyncAPI document of all messages.",
 }
 
@@ -54,10 +66,13 @@ def elasti() -> None:
     """
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; ends the process with the exit codes of this package."""
+def main(arguments: Sequence[str] | None = None, places: "Places | None" = None) -> None:
+    """Run the command line; ends the process with the exit codes of this package.
+
+    `places`: where commands take effect; None: where the settings say.
+    """
     try:
-        code = elasti.main(arguments, prog_name="elasti", standalone_mode=False)
+        code = elasti.main(arguments, prog_name="elasti", standalone_mode=False, obj=places)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

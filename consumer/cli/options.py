@@ -2,16 +2,22 @@
 
 import asyncio
 import functools
+import getpass
 import os
+import re
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from consumer.core.service import ServiceKey
 from consumer.errors import first_error
-from consumer.ports import LogError
+from consumer.ports import LogError, TargetError
 from consumer.settings import Settings, SettingsError, environment_name, flag_name, load
+
+if TYPE_CHECKING:
+    from consumer.app.places import Places
 
 KAFKA = (
     "config",
@@ -26,6 +32,9 @@ KAFKA = (
     "cluster",
 )
 """What every command that talks to Kafka takes; the password comes from the environment or the file only."""
+
+CLUSTER = ("cluster_access", "kubeconfig", "kube_context", "namespace", "watch_namespaces")
+"""What every command that talks to Kubernetes takes."""
 
 HIDDEN = frozenset({"notices", "kafka_sasl_password", "prometheus_authorization"})
 """Never flags: the list of running processes shows everybody's flags."""
@@ -65,16 +74,66 @@ def with_settings(names: Sequence[str] | None = None) -> Callable[[Command], Com
 
         wrapped: Any = loaded
         for name in reversed(wanted):
-            wrapped = _option(name)(wrapped)
+            wrapped = _option(name, of_services=names is not None)(wrapped)
         return wrapped  # type: ignore[no-any-return]  # a click command has the type of what it wraps
 
     return decorate
 
 
-def _option(name: str) -> Callable[[Any], Any]:
+def _option(name: str, *, of_services: bool) -> Callable[[Any], Any]:
     explained = f"{Settings.model_fields[name].description} [env {environment_name(name)}]"
-    names = (flag_name(name), f"--{name.removeprefix('kafka_')}") if name == "kafka_bootstrap" else (flag_name(name),)
-    return click.option(*names, name, metavar="VALUE", help=explained)
+    return click.option(*_flags(name, of_services=of_services), name, metavar="VALUE", help=explained)
+
+
+def _flags(name: str, *, of_services: bool) -> tuple[str, ...]:
+    if name == "kafka_bootstrap":
+        return flag_name(name), "--bootstrap"
+    if name == "namespace" and of_services:
+        # Where a command is about services, their namespace is what people mean by --namespace.
+        return ("--installed-in",)
+    return (flag_name(name),)
+
+
+def places() -> "Places":
+    """Return where commands take effect: what `main` was given, else what the settings name."""
+    given: Places | None = click.get_current_context().obj
+    if given is not None:
+        return given
+    # Loaded here: `--help` must not wait for the clients of Kafka and Kubernetes.
+    from consumer.app.places import RealPlaces  # noqa: PLC0415
+
+    return RealPlaces()
+
+
+def scope_of(service: str | None, namespace: str | None) -> str:
+    """Return the pattern that a service, a namespace, or neither stands for."""
+    if service is not None and namespace is not None:
+        raise UsageProblem(f"{service} names its namespace itself; leave -n {namespace} out")
+    if namespace is not None:
+        return f"{checked(namespace)}/*"
+    if service is None:
+        return "*"
+    try:
+        key = ServiceKey.parse(service)
+    except ValueError as error:
+        raise UsageProblem(str(error)) from None
+    return f"{checked(key.namespace)}/{checked(key.name)}"
+
+
+def checked(label: str) -> str:
+    """Return a name that Kubernetes would take; a pattern of anything else would switch nothing, in silence."""
+    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", label):
+        raise UsageProblem(f'"{label}" is no name in Kubernetes; write lower-case letters, digits and "-", like shop')
+    return label
+
+
+def person() -> str:
+    """Return who is at the keyboard, as the system knows them."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        # A container whose user has no name.
+        return f"user {os.getuid()}"
 
 
 def needs_kafka(settings: Settings) -> None:
@@ -93,7 +152,7 @@ def finish_with(work: Coroutine[Any, Any, Result]) -> Result:
     """Run a coroutine to its end and return what it returns; Ctrl-C ends it cleanly, a log that is away is said."""
     try:
         return asyncio.run(_unwrapped(work))
-    except LogError as error:
+    except (LogError, TargetError) as error:
         raise AwayProblem(str(error)) from None
     except BrokenPipeError:
         # As in `elasti tail results | head`: what is left of the output has nowhere to go, also at the very end.

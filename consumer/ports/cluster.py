@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from consumer.core.control import Control
+from consumer.core.policy import Policy
 from consumer.core.service import Mode
 from consumer.ports.targets import TargetKey
 
@@ -185,7 +186,7 @@ class Holding:
     """One ElastiService with what it takes to give its target back, also when its content is invalid.
 
     `service`, `target`: None where it names none. `previous_replicas`: what the target had before we put it to sleep.
-    `held`: our finalizer, or KubeElasti's, is on it.
+    `held`: our finalizer, or KubeElasti's, is on it. `policy`: what it asks for; None while `problems` say why not.
     """
 
     resource: ResourceRef
@@ -196,6 +197,8 @@ class Holding:
     autoscaler: AutoscalerKey | None
     held: bool
     leaving: bool = False
+    policy: Policy | None = None
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from consumer.core.control import ControlKind
 from consumer.core.service import TargetRef
 from consumer.ports import Right, TargetForbiddenError, TargetKey
 from tests.contracts.switches import SwitchesContract, freeze, shown, unfreeze
-from tests.live.elastiservices import install, namespace, one_who_may, path, resource
+from tests.live.elastiservices import CHECK, install, namespace, one_who_may, path, resource
 
 MAY_SWITCH = {
     "apiGroups": [""],
@@ -107,7 +107,7 @@ async def test_rights_that_are_missing_are_named(admin: Access, api: Api, here: 
 
 
 async def test_a_survey_shows_what_stands_there(api: Api, here: str) -> None:
-    survey = KubernetesSurvey(api, (here,))
+    survey = KubernetesSurvey(api, CHECK, (here,))
     assert await survey.holdings() == []
     await api.post(path(here), resource("web"))
     await api.post(
@@ -125,6 +125,8 @@ async def test_a_survey_shows_what_stands_there(api: Api, here: str) -> None:
     (holding,) = await survey.holdings()
     target = TargetKey(here, TargetRef("apps/v1", "Deployment", "web"))
     assert (holding.service, holding.target, holding.held) == ("web", target, False)
+    assert holding.policy is not None
+    assert holding.problems == ()
     (hpa,) = await survey.scalers()
     assert (hpa.type, hpa.name, hpa.target, hpa.lowest) == ("hpa", "web", target, 1)
     definition = await survey.definition()

@@ -15,6 +15,8 @@ from schemas.topics import TOPICS
 _LOOKS = 200
 _LOOK_AGAIN = 0.05
 _OK = 0
+_FORBIDDEN = 29
+"""TOPIC_AUTHORIZATION_FAILED: an ACL hides it, and whether it is there."""
 _EXISTS = 36
 _BROKERS_DEFAULT = -1
 
@@ -107,6 +109,11 @@ async def same_partitions(connection: KafkaConnection, topics: Sequence[str]) ->
 async def partition_counts(client: AIOKafkaAdminClient, topics: Iterable[str]) -> dict[str, int]:
     """Return the number of partitions of those that exist."""
     found: list[dict[str, Any]] = await client.describe_topics(list(topics))
+    hidden = [topic["topic"] for topic in found if topic["error_code"] == _FORBIDDEN]
+    if hidden:
+        raise LogSetupError(
+            f"Kafka does not show us {', '.join(hidden)}; allow Describe, DescribeConfigs, Read and Write on them"
+        )
     return {topic["topic"]: len(topic["partitions"]) for topic in found if topic["error_code"] == _OK}
 
 

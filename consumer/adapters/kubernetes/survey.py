@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Final
 
 from consumer.adapters.kubernetes.api import Api
+from consumer.core.policy import Policy
 from consumer.core.service import TargetRef
-from consumer.elastiservice import API_VERSION, FINALIZER, GROUP, KUBEELASTI_FINALIZER, PLURAL
+from consumer.elastiservice import API_VERSION, FINALIZER, GROUP, KUBEELASTI_FINALIZER, PLURAL, policy_from
 from consumer.ports import (
     AutoscalerKey,
     Definition,
@@ -16,6 +17,7 @@ from consumer.ports import (
     TargetGoneError,
     TargetInvalidError,
     TargetKey,
+    TriggerCheck,
 )
 
 _PAGE: Final = "500"
@@ -28,14 +30,17 @@ _Object = Mapping[str, object]
 class KubernetesSurvey:
     """Implements `ports.Survey`: reads once, in pages, in the whole cluster or in these namespaces only."""
 
-    def __init__(self, api: Api, namespaces: Sequence[str] = (), *, beside_kubeelasti: bool = False) -> None:
+    def __init__(
+        self, api: Api, check: TriggerCheck, namespaces: Sequence[str] = (), *, beside_kubeelasti: bool = False
+    ) -> None:
         self._api = api
+        self._check = check
         self._namespaces = tuple(namespaces)
         self._ours = frozenset({FINALIZER} if beside_kubeelasti else {FINALIZER, KUBEELASTI_FINALIZER})
 
     async def holdings(self) -> Sequence[Holding]:
         """Return every ElastiService that we may see; none where the API does not know what that is."""
-        return [_holding(item, self._ours) async for item in self._items(API_VERSION, PLURAL)]
+        return [self._holding(item) async for item in self._items(API_VERSION, PLURAL)]
 
     async def scalers(self) -> Sequence[ForeignScaler]:
         """Return every HPA and ScaledObject; those of an API that knows none of them are none."""
@@ -63,6 +68,28 @@ class KubernetesSurvey:
         """Return what the API server takes for the present time, to the second."""
         return await self._api.time()
 
+    def _holding(self, item: _Object) -> Holding:
+        namespace, name = _text(_at(item, "metadata", "namespace")), _text(_at(item, "metadata", "name"))
+        uid = _text(_at(item, "metadata", "uid"))
+        if not (namespace and name and uid):
+            raise TargetInvalidError("the API listed something that is no object")
+        resource = ResourceRef(namespace, name, uid)
+        policy = policy_from(item, where=f"ElastiService {resource}", check=self._check)
+        autoscaler = _text(_at(item, "spec", "autoscaler", "name"))
+        keda = _at(item, "spec", "autoscaler", "type") == "keda"
+        return Holding(
+            resource=resource,
+            service=_text(_at(item, "spec", "service")),
+            target=_target(namespace, _at(item, "spec", "scaleTargetRef")),
+            min_replicas=_whole(_at(item, "spec", "minTargetReplicas")) or 1,
+            previous_replicas=_whole(_at(item, "status", "previousReplicas")),
+            autoscaler=AutoscalerKey(namespace, autoscaler) if autoscaler and keda else None,
+            held=bool(self._ours.intersection(map(str, _list(_at(item, "metadata", "finalizers"))))),
+            leaving=_at(item, "metadata", "deletionTimestamp") is not None,
+            policy=policy if isinstance(policy, Policy) else None,
+            problems=() if isinstance(policy, Policy) else tuple(map(str, policy)),
+        )
+
     async def _items(self, group: str, plural: str) -> AsyncIterator[_Object]:
         for folder in [f"/namespaces/{name}" for name in self._namespaces] or [""]:
             try:
@@ -82,26 +109,6 @@ class KubernetesSurvey:
             if not (following := _at(content, "metadata", "continue")):
                 return
             parameters = {"limit": _PAGE, "continue": str(following)}
-
-
-def _holding(item: _Object, ours: frozenset[str]) -> Holding:
-    match item:
-        case {"metadata": {"namespace": str(namespace), "name": str(name), "uid": str(uid), **metadata}}:
-            pass
-        case _:
-            raise TargetInvalidError("the API listed something that is no object")
-    autoscaler = _text(_at(item, "spec", "autoscaler", "name"))
-    keda = _at(item, "spec", "autoscaler", "type") == "keda"
-    return Holding(
-        resource=ResourceRef(namespace, name, uid),
-        service=_text(_at(item, "spec", "service")),
-        target=_target(namespace, _at(item, "spec", "scaleTargetRef")),
-        min_replicas=_whole(_at(item, "spec", "minTargetReplicas")) or 1,
-        previous_replicas=_whole(_at(item, "status", "previousReplicas")),
-        autoscaler=AutoscalerKey(namespace, autoscaler) if autoscaler and keda else None,
-        held=bool(ours.intersection(map(str, _list(metadata.get("finalizers"))))),
-        leaving="deletionTimestamp" in metadata,
-    )
 
 
 def _scaler(kind: str, item: _Object) -> ForeignScaler | None:

@@ -1,0 +1,124 @@
+"""Looks at everything that an installation stands on, and collects what `elasti doctor` has to say of it."""
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
+
+from consumer.app.places import ClusterPlace, Measured, Places, UnnamedError
+from consumer.core.policy import Policy
+from consumer.insight import doctor
+from consumer.insight.doctor import Finding, Look
+from consumer.ports import Holding, LogError, Output, Right, TargetError, TargetKey
+from consumer.settings import Settings
+from schemas.topics import Topic
+
+_PROBE: Final = b"/clock"
+"""A key that no scope has: a tombstone of it switches nothing, and its append time tells what time it is there."""
+_DATE_STEP: Final = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What was found, what was looked at, and what no setting names."""
+
+    findings: Sequence[Finding]
+    looked: tuple[str, ...]
+    unnamed: tuple[str, ...]
+
+
+class Examination:
+    """One look at an installation; `rights` are those that whoever asks should have."""
+
+    def __init__(self, places: Places, settings: Settings, rights: Sequence[Right], who: str) -> None:
+        self._places = places
+        self._settings = settings
+        self._rights = rights
+        self._who = who
+        self._findings: list[Finding] = []
+        self._looked: list[str] = []
+        self._unnamed: list[str] = []
+
+    async def carried_out(self) -> Examined:
+        """Look at one after the other; what is away is a finding, and the rest is looked at all the same."""
+        await self._part("Kafka", self._log)
+        await self._part("Kubernetes", self._cluster)
+        return Examined(doctor.ordered(self._findings), tuple(self._looked), tuple(self._unnamed))
+
+    async def _part(self, name: str, look: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await look()
+        except UnnamedError as unnamed:
+            self._unnamed.append(str(unnamed))
+            return
+        except (LogError, TargetError) as error:
+            self._findings.append(doctor.told(str(error), name))
+        self._looked.append(name)
+
+    async def _log(self) -> None:
+        problems = await self._places.verify(self._settings)
+        self._findings += [doctor.told(problem, "Kafka") for problem in problems]
+        if problems:
+            return
+        async with self._places.log(self._settings) as log:
+            sent = self._places.clock.read().now
+            topic = Topic.CONTROL.under(log.prefix)
+            placed = await log.publisher.publish(Output(topic, 0, _PROBE, None))
+            span = self._places.clock.read().now - sent
+        self._findings += doctor.of_clock(placed.at - (sent + span / 2), "Kafka", uncertainty=span / 2)
+
+    async def _cluster(self) -> None:
+        async with self._places.cluster(self._settings) as cluster:
+            self._findings += doctor.of_definition(await cluster.survey.definition())
+            self._findings += doctor.of_rights(await cluster.rights.missing(list(self._wanted())), self._who)
+            await self._time(cluster)
+            await self._part("ElastiServices", lambda: self._holdings(cluster))
+
+    async def _time(self, cluster: ClusterPlace) -> None:
+        sent = self._places.clock.read().now
+        theirs = await cluster.survey.time()
+        span = self._places.clock.read().now - sent
+        # Their time is cut to the second: on average it is half of one too early.
+        offset = theirs + _DATE_STEP / 2 - (sent + span / 2)
+        self._findings += doctor.of_clock(offset, "the API server", uncertainty=span / 2 + _DATE_STEP / 2)
+
+    async def _holdings(self, cluster: ClusterPlace) -> None:
+        holdings = await cluster.survey.holdings()
+        looks = {one.target: await _look(cluster, one.target) for one in holdings if one.target is not None}
+        self._findings += doctor.of_policies(holdings, self._settings.mode)
+        self._findings += doctor.of_sharing(holdings)
+        self._findings += doctor.of_targets(holdings, looks)
+        self._findings += doctor.of_scalers(holdings, await cluster.survey.scalers())
+        await self._measurements(holdings)
+
+    async def _measurements(self, holdings: Sequence[Holding]) -> None:
+        policies = [one.policy for one in holdings if one.policy is not None]
+        if not policies:
+            return
+        measured = await self._places.measure(self._settings, policies)
+        self._looked.append("Prometheus")
+        self._findings += _measured(measured, policies, self._settings.prometheus_address)
+
+    def _wanted(self) -> Iterator[Right]:
+        """Yield the rights where they are needed: the switchboard's at home, the others wherever policies are."""
+        for right in self._rights:
+            if right.resource == "configmaps":
+                yield replace(right, namespace=self._settings.namespace)
+                continue
+            for namespace in self._settings.watch_namespaces or ("",):
+                yield replace(right, namespace=namespace)
+
+
+def _measured(measured: Measured, policies: Sequence[Policy], server: str | None) -> Iterator[Finding]:
+    names = {str(policy.key): policy for policy in policies}
+    yield from doctor.of_answers(names, {str(key): answers for key, answers in measured.answers.items()})
+    if measured.evaluated_every is not None and server is not None:
+        asked = [policy for policy in policies if any(trigger.type == "prometheus" for trigger in policy.triggers)]
+        yield from doctor.of_evaluation(server, measured.evaluated_every, asked)
+
+
+async def _look(cluster: ClusterPlace, target: TargetKey) -> Look:
+    try:
+        return await cluster.targets.look(target)
+    except TargetError as error:
+        return error

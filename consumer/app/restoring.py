@@ -1,0 +1,162 @@
+"""Giving targets back what they had, without Kafka and without any running part of ours: the way out."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final, TypeVar
+
+from consumer.app.places import ClusterPlace
+from consumer.ports import (
+    Change,
+    Clock,
+    Holding,
+    TargetBusyError,
+    TargetError,
+    TargetGoneError,
+    TargetInvalidError,
+    TargetMovedError,
+)
+
+_AT_A_TIME: Final = 16
+_ATTEMPTS: Final = 6
+_FIRST_WAIT: Final = timedelta(milliseconds=250)
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What was done for one ElastiService, or would be, and what is left to be done and why."""
+
+    holding: Holding
+    did: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    woken: bool = False
+
+
+async def restore(
+    cluster: ClusterPlace,
+    holdings: Sequence[Holding],
+    clock: Clock,
+    told: Callable[[Restored], None],
+    *,
+    rehearsal: bool = False,
+) -> Sequence[Restored]:
+    """Give back each of these, several at a time; `told` hears of each when it is through.
+
+    What is as it should be is left alone, so that it can be run again after a stop in the middle. In a `rehearsal`
+    everything is looked at and nothing changed.
+    """
+    turns = asyncio.Semaphore(_AT_A_TIME)
+
+    async def one(holding: Holding) -> Restored:
+        async with turns:
+            restored = await _Return(cluster, holding, clock, rehearsal=rehearsal).carried_out()
+        told(restored)
+        return restored
+
+    return await asyncio.gather(*(one(holding) for holding in holdings))
+
+
+class _Return:
+    """The return of one target."""
+
+    def __init__(self, cluster: ClusterPlace, holding: Holding, clock: Clock, *, rehearsal: bool) -> None:
+        self._cluster = cluster
+        self._holding = holding
+        self._clock = clock
+        self._rehearsal = rehearsal
+        self._done = Restored(holding)
+
+    async def carried_out(self) -> Restored:
+        """Un-pause, wake, let go: in this order, so that whatever fails keeps the finalizer that asks for it."""
+        for step in (self._unpause, self._wake):
+            try:
+                await _patiently(step, self._clock)
+            except TargetError as error:
+                self._leave(str(error))
+        if not self._done.left and self._holding.held:
+            try:
+                await _patiently(self._let_go, self._clock)
+            except TargetError as error:
+                self._leave(str(error))
+        return self._done
+
+    async def _unpause(self) -> None:
+        key = self._holding.autoscaler
+        if key is None:
+            return
+        if self._rehearsal:
+            self._did(f"would un-pause {key}")
+            return
+        try:
+            await self._cluster.autoscalers.resume(key)
+        except TargetGoneError:
+            return
+        except TargetMovedError:
+            # Not our pause: whoever made it wants it.
+            self._did(f"left {key} as somebody else paused it")
+        else:
+            self._did(f"un-paused {key}")
+
+    async def _wake(self) -> None:
+        target = self._holding.target
+        if target is None:
+            self._did("it names no target")
+            return
+        try:
+            view = await self._cluster.targets.look(target)
+        except TargetGoneError:
+            self._did(f"there is no {target.ref} any more")
+            return
+        if view.replicas > 0:
+            return
+        wanted = self._holding.previous_replicas or max(self._holding.min_replicas, 1)
+        if not self._rehearsal:
+            await self._cluster.targets.scale(target, Change(0, wanted))
+        self._done = replace(self._done, woken=True)
+        self._did(f"{'would scale' if self._rehearsal else 'scaled'} {target.ref} from 0 to {wanted}")
+
+    async def _let_go(self) -> None:
+        if not self._rehearsal:
+            await self._cluster.resources.let_go(self._holding.resource)
+        self._did(f"{'would take' if self._rehearsal else 'took'} our finalizer off")
+
+    def _did(self, what: str) -> None:
+        self._done = replace(self._done, did=(*self._done.did, what))
+
+    def _leave(self, why: str) -> None:
+        self._done = replace(self._done, left=(*self._done.left, why))
+
+
+async def _patiently(step: Callable[[], Awaitable[_T]], clock: Clock) -> _T:
+    """Try again what was overtaken by somebody or was too much at once; raises TargetError when it stays so."""
+    for pause in _pauses():
+        try:
+            return await step()
+        except TargetMovedError:
+            continue
+        except TargetBusyError as busy:
+            await clock.sleep(max(busy.retry_after or pause, pause))
+    return await step()
+
+
+def _pauses() -> Iterator[timedelta]:
+    for attempt in range(_ATTEMPTS - 1):
+        yield _FIRST_WAIT * 2**attempt
+
+
+def chosen(holdings: Sequence[Holding], scope: str) -> Sequence[Holding]:
+    """Return those of a scope: `*`, `namespace/*` or `namespace/name`, of the resource or of its service.
+
+    Raises TargetInvalidError when there is none of that name.
+    """
+    namespace, _, name = scope.partition("/")
+    if scope == "*":
+        return holdings
+    inside = [holding for holding in holdings if holding.resource.namespace == namespace]
+    found = [one for one in inside if name in ("*", one.resource.name, one.service)]
+    if not found and name != "*":
+        known = ", ".join(sorted(one.resource.name for one in inside)) or "none"
+        raise TargetInvalidError(f"there is no ElastiService {scope} (in {namespace} there are: {known})")
+    return found
