@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import tempfile
+from contextlib import aclosing
 from datetime import timedelta
 from pathlib import Path
 
@@ -78,10 +79,10 @@ def reading(namespace: str, user: str) -> list[Manifest]:
     ]
 
 
-async def kubectl(plane: ControlPlane, *words: str) -> str:
-    """What kubectl says with the administrator's kubeconfig."""
+async def said_by(plane: ControlPlane, program: str, *words: str) -> str:
+    """What a program says with the administrator's kubeconfig."""
     process = await asyncio.create_subprocess_exec(
-        plane.program("kubectl"),
+        plane.program(program),
         *("--kubeconfig", str(plane.kubeconfig())),
         *words,
         stdout=asyncio.subprocess.PIPE,
@@ -193,9 +194,25 @@ async def test_the_audit_log_tells_who_asked_for_what(cluster: ControlPlane, kub
     assert not [entry for entry in await cluster.audit(cluster.audit_mark()) if entry.user == user.name]
 
 
-async def test_kubectl_reads_its_kubeconfig(cluster: ControlPlane, namespace: str) -> None:
-    assert "bed" in await kubectl(cluster, "get", "nodes", "-o", "name")
-    assert "namespace/" in await kubectl(cluster, "get", "namespace", namespace, "-o", "name")
+async def test_a_watch_is_in_the_audit_log_while_it_lasts(cluster: ControlPlane, kube: Kube, namespace: str) -> None:
+    web = ref(await kube.apply(deployment("web"), namespace))
+    mark = cluster.audit_mark()
+    async with aclosing(kube.states(web)) as states:
+        await anext(states)
+        changed = asyncio.ensure_future(anext(states))
+        await kube.merge(web, {"metadata": {"labels": {"seen": "yes"}}})
+        await changed
+        entries = [entry for entry in await cluster.audit(mark) if entry.namespace == namespace]
+    assert [entry.started for entry in entries if entry.verb == "watch"] == [True]
+
+
+async def test_kubectl_and_helm_come_with_it(cluster: ControlPlane, namespace: str) -> None:
+    assert await said_by(cluster, "kubectl", "version") == VERSIONS
+    assert await said_by(cluster, "kubectl", "get", "namespace", namespace, "-o", "name") == f"namespace/{namespace}\n"
+    assert (await said_by(cluster, "helm", "version", "--short")).startswith("v3.")
+
+
+VERSIONS = "Client Version: v1.34.4\nKustomize Version: v5.7.1\nServer Version: v1.34.4\n"
 
 
 async def test_a_killed_api_server_restarts_on_the_same_address_with_its_data_and_controllers(
