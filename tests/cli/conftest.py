@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 import structlog
 
+from consumer.app.places import Places
 from consumer.cli import main
 
 
@@ -32,9 +33,9 @@ def elasti(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
 
-    def run(*words: object) -> Said:
+    def run(*words: object, places: Places | None = None) -> Said:
         with pytest.raises(SystemExit) as end:
-            main([str(word) for word in words])
+            main([str(word) for word in words], places)
         captured = capsys.readouterr()
         code = end.value.code
         assert isinstance(code, int)
