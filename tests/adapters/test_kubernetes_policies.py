@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from aiohttp import web
 
 from consumer.adapters.clock import ManualClock
 from consumer.adapters.kubernetes.api import Access, Api
@@ -205,6 +206,34 @@ async def test_a_server_that_is_overloaded_is_asked_again_later_and_later(api: F
         await policies.listed()
         assert policies.whole()
     assert clock.slept[:3] == [timedelta(seconds=1), timedelta(seconds=2), timedelta(seconds=4)]
+
+
+async def test_a_proxy_that_ends_every_watch_at_once_is_not_asked_in_a_frenzy(api: FakeApi) -> None:
+    api.create("web", spec())
+    clock = Hasty()
+    # The list, four watches without a word, and all of it again.
+    api.fail(None, *(web.Response() for _ in range(4)))
+    async with running(api, clock=clock) as policies:
+        await policies.listed()
+        changes = policies.changes()
+        await eventually(lambda: not api.failures)
+        api.edit("web", spec(cooldown=50))
+        await until(changes, cooled(50))
+    assert clock.slept[:3] == [timedelta(seconds=1), timedelta(seconds=2), timedelta(seconds=4)]
+
+
+async def test_a_server_that_does_not_know_its_own_versions_any_more_is_listed_anew(api: FakeApi) -> None:
+    api.create("web", spec())
+    api.fail(None, *(refused(504, "Too large resource version") for _ in range(4)))
+    async with running(api) as policies:
+        await policies.listed()
+        changes = policies.changes()
+        await eventually(lambda: not api.failures)
+        api.edit("web", spec(cooldown=50))
+        await until(changes, cooled(50))
+        assert policies.whole()
+        # A list, four watches in vain, a list, a watch.
+        assert api.requests == [("GET", ALL)] * 7
 
 
 async def test_a_page_that_is_lost_makes_no_list(api: FakeApi) -> None:

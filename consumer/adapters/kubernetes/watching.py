@@ -1,5 +1,6 @@
 """Every object of one kind, and then each change of one: listed in pages, watched, listed anew when that is needed."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,6 +11,8 @@ from consumer.ports import Clock, TargetBusyError, TargetError, TargetInvalidErr
 
 _FIRST: Final = timedelta(seconds=1)
 _LONGEST: Final = timedelta(seconds=30)
+_FAILED_FOR_GOOD: Final = 4
+"""Watches in a row that brought nothing: the pauses between them are 1, 2 and 4 s, and then it is listed anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,22 +119,30 @@ class Watching:
         """Yield changes, from watch to watch, until it has to be listed anew."""
         failures = 0
         while True:
-            parameters = {
-                "watch": "1",
-                "allowWatchBookmarks": "true",
-                "resourceVersion": place.version,
-                "timeoutSeconds": str(int(self._pace.turn.total_seconds())),
-            }
-            before = place.version
+            before, began = place.version, asyncio.get_running_loop().time()
             try:
-                async for line in self._api.lines(path, parameters, self._pace.quiet):
+                async for line in self._api.lines(path, self._asking(place), self._pace.quiet):
                     if (event := _understood(line, place)) is not None:
                         yield event
             except TargetBusyError:
-                failures = failures + 1 if place.version == before else 1
-                await self._clock.sleep(self._pause(failures))
+                failed = True
             else:
-                failures = 0
+                # A proxy that ends every watch at once, without a word, would be asked hundreds of times a second.
+                failed = asyncio.get_running_loop().time() - began < _FIRST.total_seconds()
+            failures = failures + 1 if failed and place.version == before else 0
+            if failures >= _FAILED_FOR_GOOD:
+                # The server may have been set back to an older store, and not know this version for a long time.
+                raise ExpiredError("the watch does not go on from here")
+            if failures:
+                await self._clock.sleep(self._pause(failures))
+
+    def _asking(self, place: _Place) -> dict[str, str]:
+        return {
+            "watch": "1",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": place.version,
+            "timeoutSeconds": str(int(self._pace.turn.total_seconds())),
+        }
 
     def _pause(self, failures: int) -> timedelta:
         # All processes lose a server at one moment; by chance they do not all come back at one.
