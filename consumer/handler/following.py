@@ -106,7 +106,9 @@ class Following:
             # Nobody would ever let the old one run again.
             self._standby.let_run(key.namespace, before.autoscaler, TargetKey(key.namespace, before.target))
         self._crew.policy_changed(key)
-        if entry is not None and self._crew.watches(key):
+        if entry is None:
+            self._clerk.stir(key)
+        elif self._crew.watches(key):
             self._keep(entry)
 
     def _keep(self, entry: PolicyEntry) -> None:

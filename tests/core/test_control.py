@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from consumer.core.control import Control, ControlKind, Controls
+from consumer.core.control import Control, ControlKind, Controls, unreadable
 from consumer.core.service import Mode, ServiceKey
 from tests.core.stage import KEY, MINUTE, SECOND, T0
 
@@ -80,3 +80,41 @@ def test_applying_does_not_change_the_book_it_is_applied_to() -> None:
     before = Controls()
     before.apply(freeze("*"))
     assert before.frozen(KEY, T0) is None
+
+
+@pytest.mark.parametrize("by_log", [True, False])
+@pytest.mark.parametrize("by_cluster", [True, False])
+def test_it_is_frozen_if_either_place_says_so(by_log: bool, by_cluster: bool) -> None:
+    controls = Controls().apply(freeze("shop/*") if by_log else unfreeze("shop/*"))
+    controls = controls.beside((freeze("*", by="kubectl") if by_cluster else unfreeze("*"),))
+    assert (controls.frozen(KEY, T0) is not None) is (by_log or by_cluster)
+    assert controls.set_freezes
+
+
+@pytest.mark.parametrize("log", [None, *Mode])
+@pytest.mark.parametrize("cluster", [None, *Mode])
+def test_the_strictest_mode_of_both_places_counts(log: Mode | None, cluster: Mode | None) -> None:
+    controls = Controls().apply(mode("shop/web", log)).beside((mode("*", cluster),))
+    order = [Mode.FULL, Mode.WAKE_ONLY, Mode.OBSERVE]
+    assert controls.mode(KEY, T0) is max(log or Mode.FULL, cluster or Mode.FULL, key=order.index)
+    assert controls.set_modes
+
+
+def test_each_place_is_taken_back_by_itself() -> None:
+    controls = Controls().apply(freeze("*", by="log")).beside((freeze("*", by="cluster"),))
+    assert controls.emptied().frozen(KEY, T0) == "cluster (*): sale"
+    assert controls.beside(()).frozen(KEY, T0) == "log (*): sale"
+    assert controls.forget("*").frozen(KEY, T0) == "cluster (*): sale"
+    assert controls.apply(mode("*", Mode.OBSERVE)).frozen(KEY, T0) == "log (*): sale"
+    assert controls.emptied().beside(()).frozen(KEY, T0) is None
+
+
+def test_what_is_switched_nowhere_is_cheap_to_tell() -> None:
+    assert not Controls().beside(()).set_freezes
+    assert not Controls().beside(()).set_modes
+    assert Controls().beside((mode("*", Mode.OBSERVE),)).set_modes
+
+
+def test_switches_that_can_not_be_read_count_as_frozen_and_say_why() -> None:
+    told = Controls().beside((unreadable("403", T0),)).frozen(KEY, T0)
+    assert told == "elasti (*): the switches kept in the cluster can not be read: 403"
