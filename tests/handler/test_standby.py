@@ -1,6 +1,7 @@
 """The autoscaler beside a service stands aside while it sleeps, and runs again beside every wake."""
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -237,11 +238,38 @@ async def test_an_edit_that_takes_the_autoscaler_out_lets_it_run_again(bed: Keda
 Step = tuple[str, int]
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["up", "zero", "again", "keda away", "busy", "wait", "lag", "catch up"]), st.integers(0, 3)
+        st.sampled_from(
+            ["up", "zero", "again", "slow", "slow", "keda away", "busy", "wait", "wait", "lag", "catch up"]
+        ),
+        st.integers(0, 3),
     ),
     min_size=1,
     max_size=20,
 )
+
+
+class SlowAutoscalers(MemoryAutoscalers):
+    """Each call takes as many turns as were put down for it before it is carried out: a handler that was stalled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turns: deque[int] = deque()
+
+    async def pause(self, key: AutoscalerKey, by: str) -> None:
+        await self._dawdle()
+        await super().pause(key, by)
+
+    async def pin(self, key: AutoscalerKey, by: str) -> None:
+        await self._dawdle()
+        await super().pin(key, by)
+
+    async def resume(self, key: AutoscalerKey, by: str | None = None) -> None:
+        await self._dawdle()
+        await super().resume(key, by)
+
+    async def _dawdle(self) -> None:
+        for _ in range(self.turns.popleft() if self.turns else 0):
+            await asyncio.sleep(0)
 
 
 class Pair:
@@ -250,7 +278,10 @@ class Pair:
     def __init__(self) -> None:
         self.bed, self.other = KedaBed(), KedaBed()
         # The same cluster, another log: so both may hold what each believes to be its own.
-        self.other.targets, self.other.autoscalers, self.other.clock = self.bed.targets, self.bed.keda, self.bed.clock
+        self.keda = self.bed.keda = SlowAutoscalers()
+        self.keda.create(SCALED)
+        self.bed.autoscalers = self.other.autoscalers = self.keda
+        self.other.targets, self.other.clock = self.bed.targets, self.bed.clock
         self.bed.targets.create(TARGET, replicas=1)
         self.sent: list[Command] = []
 
@@ -259,7 +290,7 @@ class Pair:
             for name, number in steps:
                 self._command(name, number)
                 self._trouble(name, number)
-                for _ in range(number * 5 if name == "wait" else 0):
+                for _ in range(number * 8 if name == "wait" else 0):
                     await asyncio.sleep(0)
             self.bed.targets.release_watch()
             for _ in range(12):
@@ -281,6 +312,8 @@ class Pair:
         match name:
             case "keda away":
                 self.bed.keda.fail(*[TargetBusyError("500")] * number)
+            case "slow":
+                self.keda.turns.append(number * 15)
             case "busy":
                 self.bed.targets.fail(TargetBusyError("reset by peer"))
             case "lag":
