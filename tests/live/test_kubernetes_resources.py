@@ -11,9 +11,9 @@ from consumer.adapters.control_plane import ControlPlane
 from consumer.adapters.kubernetes.api import Access, Api, PatchKind
 from consumer.adapters.kubernetes.policies import KubernetesPolicies
 from consumer.adapters.kubernetes.resources import KubernetesResources, shown_of
-from consumer.ports import ResourceRef, TargetGoneError
+from consumer.ports import ResourceRef, ResourceStatus, TargetForbiddenError, TargetGoneError
 from tests.contracts.resources import FULL, ResourcesContract, World
-from tests.live.elastiservices import following, install, namespace, path, resource, until
+from tests.live.elastiservices import following, install, namespace, one_who_may, path, resource, until
 
 T0 = datetime(2026, 1, 5, 12, tzinfo=UTC)
 
@@ -120,6 +120,27 @@ async def test_people_see_mode_replicas_reason_and_last_wake_at_a_glance(
         assert "idle for 15m0s" in wide
         described = await _kubectl(cluster, "describe", "elastiservice", "web", "-n", here)
         assert "the policy is in force" in described
+
+
+async def test_status_and_finalizers_need_these_rights_and_no_others(admin: Access, api: Api) -> None:
+    group = {"apiGroups": ["elasti.truefoundry.com"]}
+    async with namespace(api) as here, following(admin, here) as policies:
+        may = (
+            {**group, "resources": ["elastiservices"], "verbs": ["get", "patch"]},
+            {**group, "resources": ["elastiservices/status"], "verbs": ["patch"]},
+        )
+        client = Api(await one_who_may(admin, api, here, *may))
+        resources = KubernetesResources(client, policies, BrokerClock())
+        uid, _ = shown_of(await api.post(path(here), resource()))
+        made = ResourceRef(here, "web", uid)
+        assert await resources.write_status(made, FULL) is True
+        await resources.hold(made)
+        await resources.let_go(made)
+        looks = Api(await one_who_may(admin, api, here, {**group, "resources": ["elastiservices"], "verbs": ["get"]}))
+        with pytest.raises(TargetForbiddenError, match="elastiservices/status"):
+            await KubernetesResources(looks, policies, BrokerClock()).write_status(made, ResourceStatus(replicas=7))
+        for one in (client, looks):
+            await one.close()
 
 
 async def _kubectl(plane: ControlPlane, *arguments: str) -> str:
