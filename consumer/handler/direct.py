@@ -8,11 +8,12 @@ from consumer.core.case import pause_in_force
 from consumer.core.inputs import CycleCause
 from consumer.core.outcome import Command, derived_id
 from consumer.core.policy import PauseKind
-from consumer.core.reasons import Code, because
+from consumer.core.reasons import Code, because, stamp
 from consumer.core.service import Direction, Phase, ServiceKey
 from consumer.handler.approach import Answer
 from consumer.handler.crew import Crew
 from consumer.handler.lane import Workshop
+from consumer.handler.notices import of_answer
 from consumer.handler.results import Result
 from consumer.ports import TargetBusyError, TargetError, TargetInvalidError, TargetKey
 from schemas.scale_result import ResultCause
@@ -57,7 +58,11 @@ class DirectWakes:
             answer = await self._shop.approach.answer(command, first=True)
             if answer.phase is Phase.ACCEPTED:
                 teller.say(self._result(command, answer))
+                self._tell(command, answer)
         except TargetError as error:
+            if not isinstance(error, TargetBusyError):
+                # One that is busy is asked again by the next request, and the one after that.
+                self._tell(command, Answer(Phase.FAILED, None), str(error))
             return error
         finally:
             teller.free()
@@ -85,7 +90,7 @@ class DirectWakes:
             direction=Direction.UP,
             replicas=replicas_after(policy, before_sleep),
             expect=None,
-            reason=because(Code.ADOPTED),
+            reason=because(Code.ADOPTED, woken=stamp(now)),
             autoscaler=policy.autoscaler,
             policy_uid=policy.uid,
             policy_hash=policy.hash,
@@ -97,6 +102,11 @@ class DirectWakes:
         if withheld := self._shop.scene.withholds(command, now):
             raise TargetInvalidError(withheld.message)
         return command
+
+    def _tell(self, command: Command, answer: Answer, trouble: str = "") -> None:
+        """Tell people now: the log may be away for long."""
+        resource = self._shop.scene.resource(command.key)
+        self._shop.herald.tell(of_answer(command, answer.phase, answer.view, trouble, resource))
 
     def _result(self, command: Command, answer: Answer) -> Result:
         now = self._shop.clock.read().now

@@ -7,8 +7,10 @@ from datetime import datetime
 
 import pytest
 
+from consumer.adapters.memory_notices import MemoryNotices
 from consumer.core.policy import Pause, PauseKind, WakeReplicas
 from consumer.core.service import OWN_MANAGER, Mode
+from consumer.handler.notices import FAILURE, SUCCESS
 from consumer.handler.scale_handler import ScaleHandler
 from consumer.ports import Change, TargetBusyError, TargetForbiddenError, TargetInvalidError
 from schemas.scale_result import ResultCause
@@ -92,6 +94,25 @@ async def test_a_caller_that_gives_up_does_not_end_the_wake_for_the_others(bed: 
         impatient.cancel()
         await patient
     assert len(bed.targets.calls) == 1
+
+
+async def test_people_are_told_of_a_direct_wake_and_of_its_refusal_while_the_log_is_away(bed: Bed) -> None:
+    bed.notices = people = MemoryNotices()
+    bed.publisher.away = True
+    bed.targets.fail(TargetForbiddenError("may not scale; grant `update`"))
+    handler = bed.handler()
+    async with bed.running(handler):
+        await settled()
+        with pytest.raises(TargetForbiddenError):
+            await handler.wake(WEB, None)
+        await handler.wake(WEB, None)
+        await settled()
+        bed.publisher.away = False
+        await bed.later(SECOND)
+    refused, woken = (each.notice for each in people.told)
+    assert (refused.reason, refused.warning, woken.reason, woken.warning) == (FAILURE, True, SUCCESS, False)
+    assert "grant" in refused.message
+    assert "without Kafka (adopted)" in woken.message
 
 
 async def test_a_refusal_of_the_cluster_reaches_every_caller(bed: Bed, handler: ScaleHandler) -> None:
