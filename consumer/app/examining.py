@@ -46,14 +46,14 @@ class Examination:
         return Examined(doctor.ordered(self._findings), tuple(self._looked), tuple(self._unnamed))
 
     async def _part(self, name: str, look: Callable[[], Awaitable[None]]) -> None:
+        self._looked.append(name)
         try:
             await look()
         except UnnamedError as unnamed:
+            self._looked.remove(name)
             self._unnamed.append(str(unnamed))
-            return
         except (LogError, TargetError) as error:
             self._findings.append(doctor.told(str(error), name))
-        self._looked.append(name)
 
     async def _log(self) -> None:
         problems = await self._places.verify(self._settings)

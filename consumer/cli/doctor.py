@@ -73,7 +73,8 @@ def _print(examined: "Examined") -> None:
     for unnamed in examined.unnamed:
         click.echo(_wrapped(unnamed, "not looked at: "))
     counts = [f"{sum(one.severity is severity for one in examined.findings)} {severity}s" for severity in Severity]
-    click.secho(f"looked at {', '.join(examined.looked)}: {', '.join(counts)}", bold=True)
+    click.echo(_wrapped(", ".join(examined.looked), "looked at: "))
+    click.secho(", ".join(counts), bold=True)
 
 
 def _wrapped(text: str, lead: str) -> str:

@@ -1,14 +1,20 @@
 """What we would have done beside what happened: the figures that people want to see before they let us do it."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from consumer.core.policy import DEFAULT_COOLDOWN
+from consumer.core.reasons import Code
 from consumer.core.schedule import InvalidDuration, parse_go_duration
 from consumer.core.service import OWN_MANAGER, ServiceKey
 from schemas.decision import Action, Decision
 from schemas.scale_result import ScaleResult
+
+
+_TELLING: Final[Mapping[str, str]] = {Code.RECENT_TRAFFIC: "last_request", Code.COOLING_DOWN: "since"}
+"""Holds that tell of what would have woken a service, and the fact that says when that was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +96,36 @@ class Rehearsal:
 def naps(decisions: Sequence[Decision]) -> Iterator[Nap]:
     """Yield each sleep that was withheld, in the order of time.
 
-    It ends with the first decision to wake, withheld or not, or with a sleep that was carried out: a freeze, a pause
-    or a failed measurement wakes nobody.
+    It ends with what would have woken the service, or with a sleep that was carried out: a freeze, a pause or a failed
+    measurement wakes nobody.
     """
     nap: Nap | None = None
     for decision in decisions:
         if decision.action in (Action.ZERO, Action.PREPARE) and decision.withheld:
             nap = nap or _begun(decision)
-        elif nap is not None and decision.action is not Action.HOLD:
-            yield Nap(nap.begun, nap.replicas, nap.cooldown, decision.now)
+        elif nap is not None and (ended := _ended(decision, nap)) is not None:
+            yield replace(nap, ended=ended)
             nap = None
     if nap is not None:
         yield nap
+
+
+def _ended(decision: Decision, nap: Nap) -> datetime | None:
+    """Return when the service would have been woken, by this decision or by what it tells of; None: it was not.
+
+    A request for a service that is up in truth asks nothing of anyone, so nothing is written at once: the next cycle
+    tells of it, and so it does of somebody else who scaled it up.
+    """
+    if decision.action is not Action.HOLD:
+        return decision.now
+    fact = _TELLING.get(decision.reason.code)
+    if fact is None:
+        return None
+    try:
+        at = datetime.fromisoformat(str(decision.reason.facts.get(fact)))
+    except ValueError:
+        return decision.now
+    return at if at > nap.begun else None
 
 
 def _begun(decision: Decision) -> Nap:

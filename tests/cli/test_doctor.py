@@ -1,0 +1,120 @@
+"""`elasti doctor`: what it looks at, how it tells it, and how it ends."""
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from consumer.app.places import UnnamedError
+from consumer.insight.rights import OPERATOR
+from consumer.ports import LogError, LogSetupError, Right, TargetBusyError, TargetForbiddenError
+from schemas.topics import Topic
+from tests.cli.conftest import Elasti
+from tests.cli.installation import Installation
+
+
+@pytest.fixture
+def here() -> Installation:
+    made = Installation()
+    made.deploy("web", replicas=1, ready=1)
+    return made
+
+
+def test_an_installation_that_is_well(elasti: Elasti, here: Installation) -> None:
+    said = elasti("doctor", places=here)
+    assert (said.code, said.err) == (0, "")
+    assert said.out.splitlines() == [
+        "looked at: Kafka, Kubernetes, ElastiServices, Prometheus",
+        "0 errors, 0 warnings, 0 hints",
+    ]
+
+
+def test_its_probe_of_the_time_switches_nothing(elasti: Elasti, here: Installation) -> None:
+    elasti("freeze", "--why", "sale", places=here)
+    elasti("doctor", places=here)
+    (_, probe) = here.records(Topic.CONTROL)
+    assert (probe.key, probe.value) == (b"/clock", None)
+    assert list(here.book().freezes) == ["*"]
+
+
+def test_findings_come_with_their_cure_within_80_columns(elasti: Elasti, here: Installation) -> None:
+    here.problems = ["topic elasti.hosts does not exist; run `elasti topics create`"]
+    here.rights.forbidden = {Right("patch", "apps", "deployments", "scale")}
+    said = elasti("doctor", places=here)
+    assert said.code == 1
+    assert max(len(line) for line in said.out.splitlines()) <= 80
+    assert said.out.splitlines()[:3] == [
+        "ERROR    Kafka",
+        "  topic elasti.hosts does not exist",
+        "  → run `elasti topics create`",
+    ]
+    assert "may not patch deployments/scale" in said.out
+
+
+def test_rights_are_asked_where_they_are_needed(elasti: Elasti, here: Installation) -> None:
+    elasti("doctor", "--watch-namespaces", "shop,bank", "--installed-in", "ops", places=here)
+    assert {right.namespace for right in here.rights.asked if right.resource == "configmaps"} == {"ops"}
+    assert {right.namespace for right in here.rights.asked if right.resource != "configmaps"} == {"shop", "bank"}
+    assert {(right.verb, right.resource) for right in here.rights.asked} == {
+        (right.verb, right.resource) for right in OPERATOR
+    }
+
+
+def test_hints_alone_are_no_failure(elasti: Elasti, here: Installation) -> None:
+    said = elasti("doctor", "--mode", "observe", places=here)
+    assert said.code == 0
+    assert "HINT     shop/web" in said.out
+
+
+def test_what_is_away_is_a_finding_and_the_rest_is_looked_at(elasti: Elasti, here: Installation) -> None:
+    here.log_trouble = LogError("Kafka at k:9092: reading failed (refused); see that it runs and can be reached")
+    here.survey.behind = timedelta(seconds=30)
+    said = elasti("doctor", "--output", "json", places=here)
+    assert said.code == 1
+    told = json.loads(said.out)
+    assert told["lookedAt"] == ["Kafka", "Kubernetes", "ElastiServices", "Prometheus"]
+    kafka, clock = told["findings"]
+    assert kafka == {
+        "severity": "error",
+        "subject": "Kafka",
+        "what": "Kafka at k:9092: reading failed (refused)",
+        "cure": "see that it runs and can be reached",
+    }
+    assert clock["subject"] == "clock"
+    assert "ahead of the clock of the API server" in clock["what"]
+
+
+def test_an_acl_that_hides_topics_says_what_to_allow(elasti: Elasti, here: Installation) -> None:
+    here.log_trouble = LogSetupError("Kafka does not show us elasti.hosts; allow Describe, Read and Write on them")
+    said = elasti("doctor", places=here)
+    assert said.code == 1
+    assert "  → allow Describe, Read and Write on them" in said.out
+
+
+def test_policies_that_may_not_be_listed_do_not_hide_the_rest(elasti: Elasti, here: Installation) -> None:
+    here.survey.failure = TargetForbiddenError("elastiservices is forbidden; add list to its Role")
+    said = elasti("doctor", places=here)
+    assert said.code == 1
+    assert "→ add list to its Role" in said.out
+
+
+def test_a_place_that_is_not_named_is_said(elasti: Elasti, here: Installation) -> None:
+    here.cluster_trouble = UnnamedError("no cluster is named; set ELASTI_CLUSTER_ACCESS")
+    said = elasti("doctor", places=here)
+    assert said.code == 0
+    assert "not looked at: no cluster is named; set ELASTI_CLUSTER_ACCESS" in said.out
+    assert "looked at: Kafka\n0 errors" in said.out
+
+
+def test_without_any_place_there_is_nothing_to_look_at(elasti: Elasti) -> None:
+    said = elasti("doctor")
+    assert (said.code, said.out) == (2, "")
+    assert "ELASTI_KAFKA_BOOTSTRAP" in said.err
+    assert "ELASTI_CLUSTER_ACCESS" in said.err
+
+
+def test_a_cluster_that_is_away_is_a_finding(elasti: Elasti, here: Installation) -> None:
+    here.cluster_trouble = TargetBusyError("the API did not answer GET /version in time")
+    said = elasti("doctor", places=here)
+    assert said.code == 1
+    assert "the API did not answer GET /version in time" in said.out
