@@ -25,10 +25,12 @@ SWITCHES: Final = (*_each("list watch", "", "configmaps", name="elasti-switches"
 TARGETS: Final = (
     *_each("get list watch", "apps", "deployments"),
     *_each("get list watch", "apps", "statefulsets"),
-    *_each("get patch", "apps", "deployments", "scale"),
-    *_each("get patch", "apps", "statefulsets", "scale"),
+    *_each("patch", "apps", "deployments", "scale"),
+    *_each("patch", "apps", "statefulsets", "scale"),
 )
-"""What can be scaled in every cluster; other kinds (Rollouts, ...) need the same, where policies name them."""
+"""What can be scaled in every cluster; other kinds (Rollouts, ...) need the same and `get` of their scale, where policies
+name them: they may not say themselves how many replicas they have.
+"""
 
 OWN: Final = (
     *_each("get patch", _ELASTI, "elastiservices"),
