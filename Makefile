@@ -1,7 +1,7 @@
 # Every task of this repository. `make help` lists them; ARGS="…" is passed on to the program behind a task.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bed live bench up lock
+.PHONY: help demo test check bed cluster live bench up lock
 
 # The first Python that the project supports; `make PYTHON=/path/to/python …` chooses another one.
 FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -27,6 +27,9 @@ check: .venv/.ready ## style, types, direction of imports
 
 bed: .venv/.ready ## build the Kubernetes control plane that live tests start (once, about 10 minutes on 2 cores)
 	.venv/bin/python -m consumer.adapters.control_plane build
+
+cluster: bed ## a Kubernetes control plane of one node to try things on, until Ctrl-C
+	.venv/bin/python -m consumer.adapters.control_plane run
 
 live: bed ## the tests on a real Kafka, Prometheus and Kubernetes control plane (needs prometheus on PATH)
 	.venv/bin/pytest -q -m live tests/live $(ARGS)

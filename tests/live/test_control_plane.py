@@ -215,6 +215,25 @@ async def test_kubectl_and_helm_come_with_it(cluster: ControlPlane, namespace: s
 VERSIONS = "Client Version: v1.34.4\nKustomize Version: v5.7.1\nServer Version: v1.34.4\n"
 
 
+async def test_a_person_can_run_one_and_paste_a_line_to_use_it(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "consumer.adapters.control_plane", "run"),
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert process.stdout is not None
+    line = (await process.stdout.readline()).decode().strip()
+    shell = await asyncio.create_subprocess_exec(
+        *("/bin/sh", "-c", f"{line}; kubectl get nodes -o name"), stdout=asyncio.subprocess.PIPE
+    )
+    assert (await shell.communicate())[0] == b"node/bed\n"
+    process.send_signal(signal.SIGINT)
+    assert await process.wait() == 0
+    assert names_in(tmp_path) == []
+
+
 async def test_a_killed_api_server_restarts_on_the_same_address_with_its_data_and_controllers(
     own_cluster: ControlPlane,
 ) -> None:
