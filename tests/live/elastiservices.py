@@ -22,10 +22,10 @@ from consumer.scalers.registry import Registry
 
 CHECK = Registry(Defaults("http://prometheus:9090")).check
 CRD = Path(__file__).parents[2] / "k8s" / "crd"
-_DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 _COLLECTIONS = {
-    "CustomResourceDefinition": _DEFINITIONS,
+    "CustomResourceDefinition": DEFINITIONS,
     "ValidatingAdmissionPolicy": f"{_ADMISSION}/validatingadmissionpolicies",
     "ValidatingAdmissionPolicyBinding": f"{_ADMISSION}/validatingadmissionpolicybindings",
 }

@@ -16,7 +16,8 @@ from consumer.adapters.kubernetes.secrets import KubernetesSecrets
 from consumer.adapters.kubernetes.watching import Pace
 from consumer.core.service import ServiceKey
 from consumer.ports import PolicyEntry, PolicyGone, ResourceRef, ResourceStatus, TargetForbiddenError, TargetGoneError
-from tests.live.elastiservices import admin_of, following, install, namespace, one_who_may, path, resource
+from tests.live.elastiservices import DEFINITIONS, admin_of, following, install, namespace, one_who_may, path, resource
+from tests.live.elastiservices import until as eventually
 from tests.live.valve import before
 
 LOOK = {"apiGroups": ["elasti.truefoundry.com"], "resources": ["elastiservices"], "verbs": ["list", "watch"]}
@@ -224,5 +225,29 @@ async def test_an_api_server_that_is_killed_and_started_again_is_followed_on(own
         await own_cluster.restart()
         await api.patch(path(here, "web"), {"spec": {"cooldownPeriod": 50}}, PatchKind.MERGE)
         await until(changes, entry_with(50))
+        assert policies.whole()
+    await api.close()
+
+
+async def test_a_definition_that_is_removed_is_named_and_known_again_when_it_is_back(own_cluster: ControlPlane) -> None:
+    admin = admin_of(own_cluster)
+    api = Api(admin)
+    await install(api)
+    async with namespace(api) as here, following(admin, here) as policies:
+        changes = policies.changes()
+        await api.post(path(here), resource())
+        first = await until(changes, is_entry)
+        await api.delete(f"{DEFINITIONS}/elastiservices.elasti.truefoundry.com")
+        assert (await until(changes, gone)).resource == first.resource
+
+        async def told() -> bool:
+            return any("install k8s/crd" in problem.message for problem in policies.problems())
+
+        await eventually(told)
+        assert not policies.whole()
+        await install(api)
+        await api.post(path(here), resource())
+        second = await until(changes, is_entry)
+        assert second.resource != first.resource
         assert policies.whole()
     await api.close()
