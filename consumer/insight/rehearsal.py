@@ -12,7 +12,6 @@ from consumer.core.service import OWN_MANAGER, ServiceKey
 from schemas.decision import Action, Decision
 from schemas.scale_result import ScaleResult
 
-
 _TELLING: Final[Mapping[str, str]] = {Code.RECENT_TRAFFIC: "last_request", Code.COOLING_DOWN: "since"}
 """Holds that tell of what would have woken a service, and the fact that says when that was."""
 

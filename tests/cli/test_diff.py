@@ -11,7 +11,7 @@ from schemas.topics import Topic
 from tests.cli.conftest import Elasti
 from tests.cli.installation import T0, Installation
 
-EXAMPLE = Decision.model_config["json_schema_extra"]["examples"][0]  # type: ignore[index,call-overload]
+EXAMPLE = Decision.model_config["json_schema_extra"]["examples"][0]  # type: ignore[index]
 KAFKA = ("--kafka-bootstrap", "k:9092")
 
 

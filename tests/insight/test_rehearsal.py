@@ -14,8 +14,8 @@ from tests.worker.bed import WEB
 
 T0 = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-EXAMPLE = Decision.model_config["json_schema_extra"]["examples"][0]  # type: ignore[index,call-overload]
-RESULT = ScaleResult.model_config["json_schema_extra"]["examples"][0]  # type: ignore[index,call-overload]
+EXAMPLE = Decision.model_config["json_schema_extra"]["examples"][0]  # type: ignore[index]
+RESULT = ScaleResult.model_config["json_schema_extra"]["examples"][0]  # type: ignore[index]
 
 
 def decided(
