@@ -337,3 +337,36 @@ async def test_the_resources_in_force_can_be_shown_without_their_secrets(api: Fa
         await policies.listed()
         assert b"hidden" not in policies.resources()[WEB].spec
         assert policies.notices() == ()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"type":"ERROR","object":{"code":500,"message":"etcd is away"}}\n',
+        b'{"type":"ERROR","object":{"code":410,"message":"too old"}}\n',
+        b'{"type":"SURPRISE","object":{}}\n',
+        b"<html>\n",
+        b'{"type":"ADDED","object":{"metadata":{"resourceVersion":"1"}}}\n',
+        b'{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"1"}}}\n',
+    ],
+)
+async def test_whatever_a_watch_says_the_next_one_goes_on(api: FakeApi, line: bytes) -> None:
+    api.create("web", spec())
+    api.fail(None, web.Response(body=line))
+    async with running(api) as policies:
+        await policies.listed()
+        changes = policies.changes()
+        await eventually(lambda: not api.failures)
+        api.edit("web", spec(cooldown=50))
+        await until(changes, cooled(50))
+        assert set(policies.entries()) == {WEB}
+
+
+@pytest.mark.parametrize("body", [b'{"kind":"Status"}', b'{"metadata":{},"items":[{}]}', b"[]"])
+async def test_what_is_no_list_of_objects_is_told_and_asked_for_again(api: FakeApi, body: bytes) -> None:
+    api.create("web", spec())
+    api.fail(web.Response(body=body))
+    async with running(api) as policies:
+        await policies.listed()
+        assert set(policies.entries()) == {WEB}
+        assert policies.whole()
