@@ -7,7 +7,7 @@ from functools import partial
 from consumer.adapters.clock import BrokerClock
 from consumer.adapters.policy_files import PolicyFiles
 from consumer.adapters.prometheus import PrometheusMeasurements
-from consumer.ports import Clock, Judges
+from consumer.ports import Clock, Judges, Secrets
 from consumer.scalers.batcher import Asked, Batcher
 from consumer.scalers.contract import Defaults
 from consumer.scalers.judges import SWEEP_LIMIT, SweepJudges
@@ -33,9 +33,14 @@ def policy_files(settings: Settings, *, for_cluster: bool = False) -> PolicyFile
 
 
 @asynccontextmanager
-async def judges(settings: Settings, telemetry: Telemetry | None = None) -> AsyncIterator[Judges]:
-    """Open what asks every trigger, over pooled connections; requests are counted where there is a telemetry."""
-    measurements = PrometheusMeasurements()
+async def judges(
+    settings: Settings, telemetry: Telemetry | None = None, secrets: Secrets | None = None
+) -> AsyncIterator[Judges]:
+    """Open what asks every trigger, over pooled connections; requests are counted where there is a telemetry.
+
+    `secrets` is where the credentials that triggers name are, if there is such a place.
+    """
+    measurements = PrometheusMeasurements(secrets)
     batcher = Batcher(
         measurements,
         count=partial(_count, telemetry) if telemetry else lambda _: None,

@@ -3,16 +3,17 @@
 import gc
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Protocol
 
 from consumer.adapters.clock import chance
 from consumer.adapters.kafka import KafkaMembership, KafkaPublisher, KafkaReader, KafkaWriters
-from consumer.adapters.policy_files import PolicyFiles
+from consumer.app.kubernetes import ClusterDoors
 from consumer.app.log import connection_of
 from consumer.app.reaching import KafkaReach
-from consumer.gateway.wiring import HealthReport
+from consumer.gateway.wiring import HealthReport, Resources
 from consumer.handler.scale_handler import ScaleHandler
 from consumer.handler.wiring import HandlerPorts, HandlerSettings
-from consumer.ports import Clock, Judges, Targets
+from consumer.ports import Clock, Judges, Policies
 from consumer.settings import Settings
 from consumer.telemetry import Telemetry
 from consumer.worker.settings import WorkerPorts, WorkerSettings
@@ -26,16 +27,24 @@ _STUCK = timedelta(seconds=30)
 """A loop that did not go round for so long is stuck: its longest rest is a few seconds."""
 
 
+class PolicySource(Policies, Resources, Protocol):
+    """Policies, the resources behind them, and the task that keeps both current."""
+
+    async def run(self) -> None:
+        """Follow what changes, until cancelled."""
+
+
 @dataclass(frozen=True, slots=True)
 class Commons:
-    """What all parts of one process share."""
+    """What all parts of one process share; `doors` None: it has nothing to do with a cluster."""
 
     settings: Settings
     clock: Clock
     telemetry: Telemetry
-    policies: PolicyFiles
+    policies: PolicySource
     publisher: KafkaPublisher
     reach: KafkaReach
+    doors: ClusterDoors | None = None
 
 
 def collect_rarely() -> None:
@@ -67,13 +76,14 @@ def worker_of(commons: Commons, judges: Judges) -> Worker:
             policies=commons.policies,
             clock=commons.clock,
             telemetry=commons.telemetry,
+            switches=commons.doors.switches if commons.doors else None,
         ),
         ours,
     )
 
 
-def handler_of(commons: Commons, targets: Targets) -> ScaleHandler:
-    """Build the handler for these targets."""
+def handler_of(commons: Commons, doors: ClusterDoors) -> ScaleHandler:
+    """Build the handler of this cluster."""
     settings = commons.settings
     connection = connection_of(settings, "handler")
     ours = HandlerSettings(
@@ -88,11 +98,15 @@ def handler_of(commons: Commons, targets: Targets) -> ScaleHandler:
             membership=KafkaMembership(connection, ours.subscription()),
             publisher=commons.publisher,
             reader=KafkaReader(connection),
-            targets=targets,
+            targets=doors.targets,
             policies=commons.policies,
             clock=commons.clock,
             telemetry=commons.telemetry,
             chance=chance,
+            autoscalers=doors.autoscalers,
+            notices=doors.notices,
+            resources=doors.resources,
+            switches=doors.switches,
         ),
         ours,
     )

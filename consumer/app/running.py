@@ -1,7 +1,7 @@
 """Runs the roles of one process until it is told to stop, and puts the simulated cluster in where one is asked for."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -10,11 +10,12 @@ import structlog
 
 from consumer.adapters.clock import BrokerClock
 from consumer.adapters.kafka import KafkaPublisher
-from consumer.adapters.policy_files import PolicyFiles
+from consumer.adapters.kubernetes.targets import KubernetesTargets
 from consumer.adapters.simulated_cluster import SimulatedCluster
 from consumer.app.judging import judges, policy_files
+from consumer.app.kubernetes import ClusterDoors, cluster, follow_targets, is_real
 from consumer.app.log import connection_of
-from consumer.app.parts import Commons, HandlerPulse, WorkerPulse, handler_of, worker_of
+from consumer.app.parts import Commons, HandlerPulse, PolicySource, WorkerPulse, handler_of, worker_of
 from consumer.app.reaching import KafkaReach
 from consumer.app.stopping import unless
 from consumer.core.policy import Policy
@@ -59,6 +60,7 @@ async def run(assignment: Assignment, *, stopping: asyncio.Event, started: Calla
 
     Raises:
         SettingsError: something is missing or not available; the message names the setting.
+        TargetError: there is no way into the cluster.
         LogError: Kafka is not set up as it must be, or a partition could not be taken over.
         OSError: the HTTP port is taken.
     """
@@ -66,17 +68,10 @@ async def run(assignment: Assignment, *, stopping: asyncio.Event, started: Calla
     log.info("settings", **assignment.settings.describe())
     try:
         async with _commons(assignment) as commons, asyncio.TaskGroup() as tasks:
-            background = [
-                tasks.create_task(commons.policies.run()),
-                tasks.create_task(_count_policies(commons.policies, commons.telemetry)),
-            ]
             for notice in assignment.settings.notices:
                 log.warning(notice)
-            targets = _targets(assignment, commons)
-            if isinstance(targets, SimulatedCluster) and assignment.targets is None:
-                background.append(tasks.create_task(targets.run()))
-                background.append(tasks.create_task(_populate(targets, commons.policies)))
-            await _serve(assignment, commons, targets, _Stop(stopping, started))
+            background = [tasks.create_task(work) for work in _background(assignment, commons)]
+            await _serve(assignment, commons, _Stop(stopping, started))
             for task in background:
                 task.cancel()
     except BaseExceptionGroup as group:
@@ -94,11 +89,6 @@ class _Stop:
 def _require(assignment: Assignment) -> None:
     settings = assignment.settings
     missing = list(settings.missing_for_run(assignment.roles))
-    real = settings.cluster_access in (ClusterAccess.IN_CLUSTER, ClusterAccess.KUBECONFIG)
-    if real and assignment.targets is None:
-        missing.append(
-            "this version can not scale a real cluster yet: set ELASTI_CLUSTER_ACCESS or --cluster-access to simulated"
-        )
     # Taken for an empty list, it would have every service given back; later on its absence is held against nobody.
     where = f"correct {environment_name('policies')} or {flag_name('policies')}, or create it"
     missing += [f"the policies {path} do not exist: {where}" for path in settings.policies if not path.exists()]
@@ -111,26 +101,47 @@ async def _commons(assignment: Assignment) -> AsyncIterator[Commons]:
     settings = assignment.settings
     publisher = KafkaPublisher(connection_of(settings, "publisher"))
     clock = assignment.clock or BrokerClock()
-    try:
-        yield Commons(
-            settings=settings,
-            clock=clock,
-            telemetry=Telemetry(settings.cluster, version("elasti-consumer")),
-            policies=policy_files(settings),
-            publisher=publisher,
-            reach=KafkaReach(settings, publisher, clock),
-        )
-    finally:
-        await publisher.close()
+    async with _doors(assignment, clock) as doors:
+        try:
+            yield Commons(
+                settings=settings,
+                clock=clock,
+                telemetry=Telemetry(settings.cluster, version("elasti-consumer")),
+                policies=(doors and doors.policies) or policy_files(settings),
+                publisher=publisher,
+                reach=KafkaReach(settings, publisher, clock),
+                doors=doors,
+            )
+        finally:
+            await publisher.close()
 
 
-def _targets(assignment: Assignment, commons: Commons) -> Targets | None:
-    if assignment.targets is not None or Role.HANDLER not in assignment.roles:
-        return assignment.targets
-    return SimulatedCluster(commons.clock)
+@asynccontextmanager
+async def _doors(assignment: Assignment, clock: Clock) -> AsyncIterator[ClusterDoors | None]:
+    """What this process has of the cluster; None when it has nothing to do with one."""
+    settings = assignment.settings
+    if assignment.targets is not None:
+        yield ClusterDoors(assignment.targets)
+    elif is_real(settings):
+        async with cluster(settings, clock) as doors:
+            yield doors
+    else:
+        yield ClusterDoors(SimulatedCluster(clock)) if Role.HANDLER in assignment.roles else None
 
 
-async def _count_policies(policies: PolicyFiles, telemetry: Telemetry) -> None:
+def _background(assignment: Assignment, commons: Commons) -> Iterator[Coroutine[None, None, None]]:
+    """Yield what goes on beside the roles for as long as they run."""
+    policies, targets = commons.policies, commons.doors.targets if commons.doors else None
+    yield policies.run()
+    yield _count_policies(policies, commons.telemetry)
+    if isinstance(targets, SimulatedCluster) and assignment.targets is None:
+        yield targets.run()
+        yield _populate(targets, policies)
+    if isinstance(targets, KubernetesTargets) and Role.HANDLER in assignment.roles:
+        yield follow_targets(targets, policies)
+
+
+async def _count_policies(policies: PolicySource, telemetry: Telemetry) -> None:
     changes = policies.changes()
     await policies.listed()
     while True:
@@ -141,7 +152,7 @@ async def _count_policies(policies: PolicyFiles, telemetry: Telemetry) -> None:
         await anext(changes)
 
 
-async def _populate(cluster: SimulatedCluster, policies: PolicyFiles) -> None:
+async def _populate(cluster: SimulatedCluster, policies: PolicySource) -> None:
     """Give the simulated cluster a workload for each policy's target."""
     changes = policies.changes()
     await policies.listed()
@@ -162,11 +173,13 @@ async def _exists(cluster: SimulatedCluster, policy: Policy | None) -> None:
         cluster.create(key, replicas=policy.min_replicas)
 
 
-async def _serve(assignment: Assignment, commons: Commons, targets: Targets | None, stop: _Stop) -> None:
+async def _serve(assignment: Assignment, commons: Commons, stop: _Stop) -> None:
     """Run the roles and the HTTP server together; a role that fails ends the others."""
     settings, reach = assignment.settings, commons.reach
     async with AsyncExitStack() as stack:
-        judging = await stack.enter_async_context(judges(settings, commons.telemetry))
+        judging = await stack.enter_async_context(
+            judges(settings, commons.telemetry, commons.doors.secrets if commons.doors else None)
+        )
         direct = await _handler_elsewhere(settings, stack)
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         finding = tasks.create_task(reach.find())
@@ -178,8 +191,8 @@ async def _serve(assignment: Assignment, commons: Commons, targets: Targets | No
             health += (WorkerPulse(worker, commons.clock, reach),)
             stops.append(worker.stop)
             tasks.create_task(_once_found(reach, worker, stop.stopping))
-        if Role.HANDLER in assignment.roles and targets is not None:
-            direct = own = handler = handler_of(commons, targets)
+        if Role.HANDLER in assignment.roles and commons.doors is not None:
+            direct = own = handler = handler_of(commons, commons.doors)
             health += (HandlerPulse(handler, commons.clock),)
             stops.append(handler.stop)
             tasks.create_task(handler.run())
@@ -191,7 +204,7 @@ async def _serve(assignment: Assignment, commons: Commons, targets: Targets | No
             direct=direct,
             handler=own,
             # A gateway that reads none must not say that there are none.
-            resources=commons.policies if settings.policies else None,
+            resources=commons.policies if settings.policies or is_real(settings) else None,
         )
         pages = GatewaySettings(
             prefix=settings.topic_prefix,
