@@ -98,6 +98,9 @@ async def test_a_condition_of_a_patch_that_fails_is_no_fault_of_the_patch(server
         await api.patch("/x", [], PatchKind.JSON)
     with pytest.raises(TargetInvalidError):
         await api.patch("/x", {}, PatchKind.MERGE)
+    server.body = b'{"message":"spec.size is too large","details":{"causes":[{"field":"spec.size"}]}}'
+    with pytest.raises(TargetInvalidError, match=r"spec\.size"):
+        await api.patch("/x", [], PatchKind.JSON)
 
 
 @pytest.mark.parametrize("body", [b"<html>", b""])

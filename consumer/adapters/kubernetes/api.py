@@ -182,22 +182,35 @@ def _refusal(call: _Call, response: aiohttp.ClientResponse, content: bytes) -> T
     told = f"the API refused {call}: {_told(content) or response.reason} (HTTP {response.status})"
     if response.status in _OVERLOADED or response.status >= _BROKEN:
         return TargetBusyError(told, _retry_after(response.headers.get("Retry-After", "")))
-    if response.status == _UNPROCESSABLE and call.content_type == PatchKind.JSON:
+    if response.status == _UNPROCESSABLE and call.content_type == PatchKind.JSON and not _is_invalid(content):
         # A condition of the patch did not hold.
         return TargetMovedError(told)
     return _REFUSALS.get(response.status, TargetInvalidError)(told)
+
+
+def _is_invalid(content: bytes) -> bool:
+    """Whether it is the object that would be wrong: only then its fields are named as causes."""
+    match _status(content):
+        case {"details": {"causes": [_, *_]}}:
+            return True
+        case _:
+            return False
 
 
 def _retry_after(text: str) -> timedelta | None:
     return timedelta(seconds=int(text)) if text.isascii() and text.isdigit() else None
 
 
-def _told(content: bytes) -> str:
+def _status(content: bytes) -> object:
     try:
         status: object = orjson.loads(content)
     except orjson.JSONDecodeError:
-        return ""
-    match status:
+        return None
+    return status
+
+
+def _told(content: bytes) -> str:
+    match _status(content):
         case {"message": str(message)}:
             return message[:_SHOWN]
         case _:

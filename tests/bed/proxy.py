@@ -1,0 +1,147 @@
+"""An HTTP proxy before a real API server that breaks calls on demand: refused, held, cut off before or after."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+import aiohttp
+from aiohttp import web
+
+from consumer.adapters.control_plane import ControlPlane
+from consumer.adapters.control_plane.calls import trusting
+
+_PASSED = frozenset({"authorization", "content-type", "accept"})
+
+
+class Cut(Enum):
+    """Where in a call the connection is reset."""
+
+    BEFORE = auto()
+    """The server never sees it."""
+    AFTER = auto()
+    """The server did it, and nobody hears of that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What is answered in the server's place."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b'{"kind":"Status","message":"the bed says no"}'
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The call is on its way until the test lets it arrive."""
+
+    came: asyncio.Event = field(default_factory=asyncio.Event)
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+Trouble = Cut | Refusal | Hold | None
+
+
+@dataclass(slots=True)
+class Proxy:
+    """Its address, the troubles that are next for each method, and every call so far as (method, path)."""
+
+    url: str = ""
+    calls: list[tuple[str, str]] = field(default_factory=list)
+    _troubles: dict[str, deque[Trouble]] = field(default_factory=dict)
+    _open: set[asyncio.Transport] = field(default_factory=set)
+
+    def plan(self, method: str, *troubles: Trouble) -> None:
+        """Let the next calls of this method end so, one each; None: that one is passed on."""
+        self._troubles.setdefault(method, deque()).extend(troubles)
+
+    def take(self, method: str) -> Trouble:
+        """What is to become of this call."""
+        planned = self._troubles.get(method)
+        return planned.popleft() if planned else None
+
+    def break_off(self) -> None:
+        """Reset every call that is being answered: the watches."""
+        for transport in tuple(self._open):
+            transport.abort()
+
+    @contextmanager
+    def answering(self, request: web.Request) -> Iterator[None]:
+        """Meanwhile the call can be broken off."""
+        transport = request.transport
+        assert isinstance(transport, asyncio.Transport)
+        self._open.add(transport)
+        try:
+            yield
+        finally:
+            self._open.discard(transport)
+
+
+@dataclass(frozen=True, slots=True)
+class _Passing:
+    """Passes calls on to the server behind."""
+
+    proxy: Proxy
+    session: aiohttp.ClientSession
+    behind: str
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.proxy.calls.append((request.method, request.path))
+        trouble = self.proxy.take(request.method)
+        if isinstance(trouble, Refusal):
+            return web.Response(status=trouble.status, headers=trouble.headers, body=trouble.body)
+        if trouble is Cut.BEFORE:
+            return _cut(request)
+        if isinstance(trouble, Hold):
+            trouble.came.set()
+            await trouble.go.wait()
+        async with self.session.request(
+            request.method,
+            f"{self.behind}{request.raw_path}",
+            # An empty body would be one of a type that the server does not know.
+            data=await request.read() or None,
+            headers={name: value for name, value in request.headers.items() if name.lower() in _PASSED},
+        ) as answer:
+            if trouble is Cut.AFTER:
+                await answer.read()
+                return _cut(request)
+            with self.proxy.answering(request):
+                return await _poured(request, answer)
+
+
+def _cut(request: web.Request) -> web.Response:
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()
+
+
+async def _poured(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+    response = web.StreamResponse(status=answer.status, headers={"Content-Type": "application/json"})
+    response.enable_chunked_encoding()
+    await response.prepare(request)
+    async for data in answer.content.iter_any():
+        await response.write(data)
+    await response.write_eof()
+    return response
+
+
+@asynccontextmanager
+async def before(plane: ControlPlane) -> AsyncIterator[Proxy]:
+    """Stand before this API server, on a free port."""
+    proxy = Proxy()
+    forever = aiohttp.ClientTimeout(total=None)
+    connector = aiohttp.TCPConnector(limit=0, ssl=trusting(plane.ca))
+    async with aiohttp.ClientSession(connector=connector, timeout=forever) as session:
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", _Passing(proxy, session, plane.url).answer)
+        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            proxy.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            yield proxy
+        finally:
+            await runner.cleanup()
