@@ -75,9 +75,11 @@ class Clerk:
 
     def stir(self, key: ServiceKey) -> None:
         """Something about this service may be different."""
-        if self._resources is None or key in self._due or not self._sources.owned(key):
+        failing = key in self._due and key in self._failures
+        if self._resources is None or failing or not self._sources.owned(key):
             return
-        self._due[key] = self._errands.clock.read().now + AT_ONCE
+        # What waits for its pace may be joined by what does not: a zero is not told half a minute late.
+        self._wait(key, self._errands.clock.read().now + AT_ONCE)
         self._news.set()
 
     def forget(self, keys: Callable[[ServiceKey], bool]) -> None:

@@ -101,6 +101,20 @@ async def test_a_reason_that_swings_while_the_service_is_used_is_written_now_and
         assert 3 <= len(bed.api.writes) - written <= 4
 
 
+async def test_a_sleep_does_not_wait_for_the_pace_of_what_went_before_it(bed: ApiBed) -> None:
+    awake = bed.targets.create(TARGET, replicas=3)
+    judged(bed, Code.RECENT_TRAFFIC)
+    async with bed.running():
+        await bed.later(SECOND)
+        judged(bed, Code.COOLING_DOWN)
+        await bed.later(SECOND)
+        bed.command(zero(1, awake))
+        await settled()
+        judged(bed, Code.IDLE)
+        await bed.later(SECOND)
+        assert bed.api.status(REF)["replicas"] == 0
+
+
 async def test_an_invalid_policy_gets_its_condition_and_an_event_once(bed: ApiBed) -> None:
     problem = Problem("shop/web-policy", "spec.service", "is missing; write a name, like web")
     bed.policies.put_entry(replace(HELD, policy=None, problems=(problem,)))
