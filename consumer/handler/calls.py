@@ -35,7 +35,7 @@ class Calls:
         """Read the target now."""
         view = await self._timed(target, self._targets.look(target))
         self._scene.read(view)
-        return view
+        return self._scene.attributed(view)
 
     async def scale(self, target: TargetKey, change: Change) -> TargetView:
         """Apply a conditional change."""

@@ -1,6 +1,7 @@
 """What the handler knows at this moment: the targets as watched, the policies, and what is frozen or switched off."""
 
 from collections import defaultdict
+from dataclasses import replace
 from datetime import datetime
 
 from consumer.core.case import pause_in_force
@@ -8,7 +9,7 @@ from consumer.core.control import Controls
 from consumer.core.outcome import Command
 from consumer.core.policy import Policy
 from consumer.core.reasons import Code, stamp
-from consumer.core.service import Direction, Mode, ServiceKey, strictest
+from consumer.core.service import OWN_MANAGER, Direction, Mode, ServiceKey, strictest
 from consumer.handler.judge import Obstacle
 from consumer.ports import ResourceRef, TargetKey, TargetView
 
@@ -63,6 +64,9 @@ class Scene:
         known = self._views.get(view.key)
         if known is None or known.uid != view.uid or known.generation < view.generation:
             self._saw(view)
+        elif known.generation == view.generation and known.replicas == view.replicas and view.manager == OWN_MANAGER:
+            # The watch was quicker, and could not tell whose work it shows.
+            self._views[view.key] = replace(known, manager=OWN_MANAGER)
 
     def vanished(self, target: TargetKey) -> None:
         """The target was deleted."""
@@ -71,8 +75,20 @@ class Scene:
         if target in self._services:
             self._gone.add(target)
 
+    def attributed(self, view: TargetView) -> TargetView:
+        """Return the view with our name, if this very generation came of a call of ours.
+
+        The API server keeps no name for a zero: the field is left out of a Scale at zero, and nobody owns what is
+        not there. A generation is one specification, so whoever made it set its replicas.
+        """
+        known = self._views.get(view.key)
+        if known is None or known.manager != OWN_MANAGER or view.manager == OWN_MANAGER:
+            return view
+        same = (known.uid, known.generation, known.replicas) == (view.uid, view.generation, view.replicas)
+        return replace(view, manager=OWN_MANAGER) if same else view
+
     def _saw(self, view: TargetView) -> None:
-        self._views[view.key] = view
+        self._views[view.key] = self.attributed(view)
         if view.replicas:
             self._awake[view.key] = view.replicas
         self._gone.discard(view.key)

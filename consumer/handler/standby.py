@@ -66,8 +66,13 @@ def wish_after(command: Command, phase: Phase) -> Wish | None:
 
 
 def fits(wish: Wish, view: TargetView) -> bool:
-    """Whether the target, as it is after the wish was granted, goes with it; what others put to zero is theirs."""
-    return wish.asleep is (view.replicas == 0 and view.manager == OWN_MANAGER)
+    """Whether the target, as it is after the wish was granted, goes with it; what others put to zero is theirs.
+
+    Whose zero it is the cluster may not know: then a sleep is believed, and nobody's autoscaler is paused for it.
+    """
+    if view.replicas:
+        return not wish.asleep
+    return view.manager in (None, OWN_MANAGER) if wish.asleep else view.manager != OWN_MANAGER
 
 
 class Standby:

@@ -17,6 +17,7 @@ from consumer.handler.scale_handler import ScaleHandler
 from consumer.handler.wiring import HandlerPorts, HandlerSettings
 from consumer.ports import (
     Autoscalers,
+    Clock,
     Headers,
     LogError,
     LogReader,
@@ -257,10 +258,11 @@ class Told:
 class Bed:
     """Everything around handlers, and the worker's pen."""
 
-    def __init__(self, settings: HandlerSettings = SETTINGS) -> None:
+    def __init__(self, settings: HandlerSettings = SETTINGS, time: Clock | None = None) -> None:
         self.settings = settings
         self.clock = ManualClock(T0)
-        self.log = MemoryLog(self.clock)
+        self.time = time or self.clock
+        self.log = MemoryLog(self.time)
         for spec in TOPICS:
             self.log.create(spec.topic.under(settings.prefix), spec.partitions(PARTITIONS))
         self.targets = MemoryTargets(self.clock)
@@ -282,7 +284,7 @@ class Bed:
             reader=self.reader,
             targets=self.targets,
             policies=self.policies,
-            clock=self.clock,
+            clock=self.time,
             telemetry=self.told,
             chance=self.chance,
             autoscalers=self.autoscalers,

@@ -72,3 +72,39 @@ def test_a_target_is_somebody_s_as_long_as_one_policy_names_it() -> None:
     scene.drop(other.key)
     assert scene.services(TARGET) == frozenset()
     assert not scene.is_gone(TARGET)
+
+
+def test_a_zero_of_ours_stays_ours_though_the_cluster_keeps_no_name_for_it() -> None:
+    scene = Scene(Mode.FULL)
+    nameless = seen(replicas=0, generation=8)
+    ours = replace(nameless, manager="elasti")
+    scene.read(ours)
+    scene.watched(replace(nameless, ready=1))
+    view = scene.view(TARGET)
+    assert view is not None
+    assert (view.manager, view.ready) == ("elasti", 1)
+    assert scene.attributed(nameless).manager == "elasti"
+
+
+def test_a_watch_that_is_quicker_than_our_call_does_not_take_our_name_away() -> None:
+    scene = Scene(Mode.FULL)
+    scene.watched(seen(replicas=0, generation=8, version="101"))
+    scene.read(replace(seen(replicas=0, generation=8), manager="elasti"))
+    view = scene.view(TARGET)
+    assert view is not None
+    assert (view.manager, view.resource_version) == ("elasti", "101")
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        seen(replicas=0, generation=9),
+        seen(replicas=0, generation=8, uid="u2"),
+        seen(replicas=1, generation=8),
+        replace(seen(replicas=0, generation=9), manager="kubectl"),
+    ],
+)
+def test_what_came_after_our_zero_is_not_called_ours(later: TargetView) -> None:
+    scene = Scene(Mode.FULL)
+    scene.read(replace(seen(replicas=0, generation=8), manager="elasti"))
+    assert scene.attributed(later) == later

@@ -13,6 +13,7 @@ from consumer.adapters.memory_autoscalers import AutoscalerState, MemoryAutoscal
 from consumer.core.outcome import Command
 from consumer.core.reasons import Code, because
 from consumer.core.service import Autoscaler
+from consumer.handler.standby import Wish, fits
 from consumer.ports import (
     AutoscalerKey,
     TargetBusyError,
@@ -20,7 +21,7 @@ from consumer.ports import (
     TargetMovedError,
 )
 from tests.handler.bed import Bed, settled
-from tests.handler.samples import SECOND, TARGET, WEB, policy, up, zero
+from tests.handler.samples import SECOND, TARGET, WEB, policy, seen, up, zero
 
 KEDA = Autoscaler("keda", "web")
 SCALED = AutoscalerKey("shop", "web")
@@ -281,7 +282,7 @@ class Pair:
         self.keda = self.bed.keda = SlowAutoscalers()
         self.keda.create(SCALED)
         self.bed.autoscalers = self.other.autoscalers = self.keda
-        self.other.targets, self.other.clock = self.bed.targets, self.bed.clock
+        self.other.targets, self.other.time = self.bed.targets, self.bed.clock
         self.bed.targets.create(TARGET, replicas=1)
         self.sent: list[Command] = []
 
@@ -330,3 +331,21 @@ def test_after_quiet_it_is_paused_if_and_only_if_the_target_was_put_to_zero_last
     bed = asyncio.run(Pair().run(steps))
     asleep_now = bed.targets.present(TARGET).replicas == 0
     assert (bed.state.paused, bed.state.held_at) == (asleep_now, 0 if asleep_now else None)
+
+
+@pytest.mark.parametrize(
+    ("replicas", "manager", "asleep", "awake"),
+    [
+        (0, "elasti", True, False),
+        (0, None, True, True),
+        (0, "kubectl", False, True),
+        (1, "elasti", False, True),
+        (1, None, False, True),
+    ],
+)
+def test_a_zero_that_nobody_signed_is_believed_of_a_sleep_and_pauses_nothing_after_a_wake(
+    replicas: int, manager: str | None, asleep: bool, awake: bool
+) -> None:
+    view = replace(seen(replicas=replicas), manager=manager)
+    assert fits(Wish(TARGET, "c1", asleep=True), view) is asleep
+    assert fits(Wish(TARGET, "c1", asleep=False), view) is awake
