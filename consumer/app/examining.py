@@ -10,7 +10,7 @@ from consumer.core.policy import Policy
 from consumer.insight import doctor
 from consumer.insight.doctor import Finding, Look
 from consumer.ports import Holding, LogError, Output, Right, TargetError, TargetKey
-from consumer.settings import Settings
+from consumer.settings import Settings, environment_name, flag_name
 from schemas.topics import Topic
 
 _PROBE: Final = b"/clock"
@@ -52,8 +52,10 @@ class Examination:
         except UnnamedError as unnamed:
             self._looked.remove(name)
             self._unnamed.append(str(unnamed))
-        except (LogError, TargetError) as error:
+        except LogError as error:
             self._findings.append(doctor.told(str(error), name))
+        except TargetError as error:
+            self._findings.append(doctor.refused(error, name))
 
     async def _log(self) -> None:
         problems = await self._places.verify(self._settings)
@@ -69,10 +71,17 @@ class Examination:
 
     async def _cluster(self) -> None:
         async with self._places.cluster(self._settings) as cluster:
-            self._findings += doctor.of_definition(await cluster.survey.definition())
-            self._findings += doctor.of_rights(await cluster.rights.missing(list(self._wanted())), self._who)
-            await self._time(cluster)
+            # Each by itself: what may not be seen must not hide what may not be done.
+            await self._part("rights", lambda: self._missing(cluster))
+            await self._part("definition", lambda: self._definition(cluster))
+            await self._part("clock", lambda: self._time(cluster))
             await self._part("ElastiServices", lambda: self._holdings(cluster))
+
+    async def _missing(self, cluster: ClusterPlace) -> None:
+        self._findings += doctor.of_rights(await cluster.rights.missing(list(self._wanted())), self._who)
+
+    async def _definition(self, cluster: ClusterPlace) -> None:
+        self._findings += doctor.of_definition(await cluster.survey.definition())
 
     async def _time(self, cluster: ClusterPlace) -> None:
         sent = self._places.clock.read().now
@@ -92,7 +101,14 @@ class Examination:
         await self._measurements(holdings)
 
     async def _measurements(self, holdings: Sequence[Holding]) -> None:
-        policies = [one.policy for one in holdings if one.policy is not None]
+        known = [one.policy for one in holdings if one.policy is not None]
+        server = self._settings.prometheus_address
+        policies = [policy for policy in known if server is not None or _name_their_own(policy)]
+        if len(policies) < len(known):
+            self._unnamed.append(
+                f"no Prometheus is named for the {len(known) - len(policies)} policies that name none themselves; set "
+                f"{environment_name('prometheus_address')} or {flag_name('prometheus_address')}"
+            )
         if not policies:
             return
         measured = await self._places.measure(self._settings, policies)
@@ -107,6 +123,12 @@ class Examination:
                 continue
             for namespace in self._settings.watch_namespaces or ("",):
                 yield replace(right, namespace=namespace)
+
+
+def _name_their_own(policy: Policy) -> bool:
+    """Whether each of its triggers says itself which server it asks."""
+    asked = (trigger.named() for trigger in policy.triggers if trigger.type == "prometheus")
+    return all(known.get("serveraddress") for known in asked)
 
 
 def _measured(measured: Measured, policies: Sequence[Policy], server: str | None) -> Iterator[Finding]:

@@ -142,6 +142,9 @@ class RealPlaces:
 
 def _place(api: Api, settings: Settings, clock: Clock) -> ClusterPlace:
     watching = Watching(api, clock, chance)
+    # Whoever asks from elsewhere need not know the server of the installation: no policy is invalid for that.
+    server = settings.prometheus_address or "http://prometheus.invalid:9090"
+    check = registry_of(settings.model_copy(update={"prometheus_address": server})).check
     beside = settings.beside_kubeelasti
     return ClusterPlace(
         targets=KubernetesTargets(api, watching, clock),
@@ -149,7 +152,7 @@ def _place(api: Api, settings: Settings, clock: Clock) -> ClusterPlace:
         resources=KubernetesResources(api, _Unwatched(), clock, beside_kubeelasti=beside),
         switches=KubernetesSwitches(api, watching, settings.namespace, settings.cluster),
         rights=KubernetesRights(api),
-        survey=KubernetesSurvey(api, registry_of(settings).check, settings.watch_namespaces, beside_kubeelasti=beside),
+        survey=KubernetesSurvey(api, check, settings.watch_namespaces, beside_kubeelasti=beside),
     )
 
 

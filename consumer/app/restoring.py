@@ -1,7 +1,7 @@
 """Giving targets back what they had, without Kafka and without any running part of ours: the way out."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, TypeVar
@@ -15,6 +15,7 @@ from consumer.ports import (
     TargetError,
     TargetGoneError,
     TargetInvalidError,
+    TargetKey,
     TargetMovedError,
 )
 
@@ -47,37 +48,49 @@ async def restore(
     What is as it should be is left alone, so that it can be run again after a stop in the middle. In a `rehearsal`
     everything is looked at and nothing changed.
     """
-    turns = asyncio.Semaphore(_AT_A_TIME)
+    turns, had = asyncio.Semaphore(_AT_A_TIME), _had(holdings)
 
     async def one(holding: Holding) -> Restored:
         async with turns:
-            restored = await _Return(cluster, holding, clock, rehearsal=rehearsal).carried_out()
+            restored = await _Return(cluster, holding, had, rehearsal=rehearsal).carried_out(clock)
         told(restored)
         return restored
 
     return await asyncio.gather(*(one(holding) for holding in holdings))
 
 
+def _had(holdings: Sequence[Holding]) -> Mapping[TargetKey, int]:
+    """Return what each target is to get back: of several resources that name it, the one that knows of most."""
+    had: dict[TargetKey, int] = {}
+    for one in holdings:
+        if one.target is not None:
+            knows = one.previous_replicas or max(one.min_replicas, 1)
+            had[one.target] = max(had.get(one.target, 0), knows)
+    return had
+
+
 class _Return:
     """The return of one target."""
 
-    def __init__(self, cluster: ClusterPlace, holding: Holding, clock: Clock, *, rehearsal: bool) -> None:
+    def __init__(
+        self, cluster: ClusterPlace, holding: Holding, had: Mapping[TargetKey, int], *, rehearsal: bool
+    ) -> None:
         self._cluster = cluster
         self._holding = holding
-        self._clock = clock
+        self._had = had
         self._rehearsal = rehearsal
         self._done = Restored(holding)
 
-    async def carried_out(self) -> Restored:
+    async def carried_out(self, clock: Clock) -> Restored:
         """Un-pause, wake, let go: in this order, so that whatever fails keeps the finalizer that asks for it."""
         for step in (self._unpause, self._wake):
             try:
-                await _patiently(step, self._clock)
+                await _patiently(step, clock)
             except TargetError as error:
                 self._leave(str(error))
         if not self._done.left and self._holding.held:
             try:
-                await _patiently(self._let_go, self._clock)
+                await _patiently(self._let_go, clock)
             except TargetError as error:
                 self._leave(str(error))
         return self._done
@@ -111,7 +124,7 @@ class _Return:
             return
         if view.replicas > 0:
             return
-        wanted = self._holding.previous_replicas or max(self._holding.min_replicas, 1)
+        wanted = self._had[target]
         if not self._rehearsal:
             await self._cluster.targets.scale(target, Change(0, wanted))
         self._done = replace(self._done, woken=True)

@@ -72,7 +72,8 @@ def _print(examined: "Examined") -> None:
         click.echo()
     for unnamed in examined.unnamed:
         click.echo(_wrapped(unnamed, "not looked at: "))
-    counts = [f"{sum(one.severity is severity for one in examined.findings)} {severity}s" for severity in Severity]
+    found = {severity: sum(one.severity is severity for one in examined.findings) for severity in Severity}
+    counts = [f"{count} {severity}{'' if count == 1 else 's'}" for severity, count in found.items()]
     click.echo(_wrapped(", ".join(examined.looked), "looked at: "))
     click.secho(", ".join(counts), bold=True)
 

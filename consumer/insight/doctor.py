@@ -59,6 +59,13 @@ def told(text: str, subject: str, severity: Severity = Severity.ERROR) -> Findin
     return Finding(severity, subject, what or text, cure if what else "see docs/howto-night-shift.md")
 
 
+def refused(error: TargetError, subject: str) -> Finding:
+    """Return a finding of what a cluster would not tell; a missing right is named by the API itself."""
+    if isinstance(error, TargetForbiddenError):
+        return Finding(Severity.ERROR, subject, str(error), "grant that right to whoever asks, and ask again")
+    return told(str(error), subject)
+
+
 def of_rights(missing: Sequence[Right], who: str) -> Iterator[Finding]:
     """Say which rights are missing, those to one kind in one line."""
     for (group, what, name), rights in _grouped({right: (right.group, _kind(right), right.name) for right in missing}):
@@ -82,7 +89,7 @@ def of_definition(definition: Definition | None) -> Iterator[Finding]:
         served = ", ".join(definition.versions) or "none"
         yield Finding(Severity.ERROR, "ElastiService", f"the API serves {served}, not {OUR_VERSION}", apply)
         return
-    if unknown := OUR_FIELDS - definition.fields:
+    if definition.fields is not None and (unknown := OUR_FIELDS - definition.fields):
         fields = ", ".join(sorted(unknown))
         yield Finding(Severity.WARNING, "ElastiService", f"its definition does not know {fields} and drops them", apply)
 

@@ -213,10 +213,13 @@ class ForeignScaler:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """The ElastiService definition that the API has: the versions it serves, and the fields of `spec` it knows."""
+    """The ElastiService definition that the API has: the versions it serves, and the fields of `spec` it knows.
+
+    `fields` None: who asks may not see them.
+    """
 
     versions: tuple[str, ...]
-    fields: frozenset[str]
+    fields: frozenset[str] | None
 
 
 class Survey(Protocol):

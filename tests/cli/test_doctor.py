@@ -12,6 +12,9 @@ from schemas.topics import Topic
 from tests.cli.conftest import Elasti
 from tests.cli.installation import Installation
 
+EVERYTHING = ["Kafka", "Kubernetes", "rights", "definition", "clock", "ElastiServices", "Prometheus"]
+PROMETHEUS = ("--prometheus-address", "http://p:9090")
+
 
 @pytest.fixture
 def here() -> Installation:
@@ -21,10 +24,11 @@ def here() -> Installation:
 
 
 def test_an_installation_that_is_well(elasti: Elasti, here: Installation) -> None:
-    said = elasti("doctor", places=here)
+    said = elasti("doctor", *PROMETHEUS, places=here)
     assert (said.code, said.err) == (0, "")
     assert said.out.splitlines() == [
-        "looked at: Kafka, Kubernetes, ElastiServices, Prometheus",
+        "looked at: Kafka, Kubernetes, rights, definition, clock, ElastiServices,",
+        "           Prometheus",
         "0 errors, 0 warnings, 0 hints",
     ]
 
@@ -69,10 +73,10 @@ def test_hints_alone_are_no_failure(elasti: Elasti, here: Installation) -> None:
 def test_what_is_away_is_a_finding_and_the_rest_is_looked_at(elasti: Elasti, here: Installation) -> None:
     here.log_trouble = LogError("Kafka at k:9092: reading failed (refused); see that it runs and can be reached")
     here.survey.behind = timedelta(seconds=30)
-    said = elasti("doctor", "--output", "json", places=here)
+    said = elasti("doctor", "--output", "json", *PROMETHEUS, places=here)
     assert said.code == 1
     told = json.loads(said.out)
-    assert told["lookedAt"] == ["Kafka", "Kubernetes", "ElastiServices", "Prometheus"]
+    assert told["lookedAt"] == EVERYTHING
     kafka, clock = told["findings"]
     assert kafka == {
         "severity": "error",
@@ -92,10 +96,18 @@ def test_an_acl_that_hides_topics_says_what_to_allow(elasti: Elasti, here: Insta
 
 
 def test_policies_that_may_not_be_listed_do_not_hide_the_rest(elasti: Elasti, here: Installation) -> None:
-    here.survey.failure = TargetForbiddenError("elastiservices is forbidden; add list to its Role")
+    here.survey.failure = TargetForbiddenError("elastiservices is forbidden")
     said = elasti("doctor", places=here)
     assert said.code == 1
-    assert "→ add list to its Role" in said.out
+    assert "elastiservices is forbidden\n  → grant that right to whoever asks" in said.out
+    assert "rights" in said.out
+
+
+def test_a_server_that_is_not_known_here_is_said_and_no_finding(elasti: Elasti, here: Installation) -> None:
+    said = elasti("doctor", places=here)
+    assert said.code == 0
+    assert "not looked at: no Prometheus is named for the 1 policies" in said.out
+    assert "ELASTI_PROMETHEUS_ADDRESS" in said.out
 
 
 def test_a_place_that_is_not_named_is_said(elasti: Elasti, here: Installation) -> None:

@@ -17,6 +17,7 @@ TALKS_TO_KAFKA = [
     ("send", "host", "shop/web", "--traffic-allowed"),
     ("tail", "results"),
     ("explain", "shop/web"),
+    ("diff",),
 ]
 
 

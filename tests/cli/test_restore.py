@@ -52,6 +52,16 @@ def test_everything_gets_back_what_it_had(elasti: Elasti, here: Installation) ->
     assert (freeze.key_pattern, freeze.kind) == ("*", ControlKind.FREEZE)
 
 
+def test_a_target_that_several_resources_name_gets_the_most_that_one_knows_of(
+    elasti: Elasti, here: Installation
+) -> None:
+    web = here.deploy("web", previous_replicas=3)
+    for name in ("again", "zone"):
+        here.deploy(name, previous_replicas=2, target=web.target)
+    assert elasti("restore", "--all", places=here).code == 0
+    assert replicas(here, web) == 3
+
+
 def test_it_can_be_run_again(elasti: Elasti, here: Installation) -> None:
     here.deploy("web", previous_replicas=3)
     elasti("restore", "--all", places=here)

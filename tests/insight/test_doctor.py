@@ -21,6 +21,7 @@ from consumer.insight.doctor import (
     of_sharing,
     of_targets,
     ordered,
+    refused,
     told,
 )
 from consumer.ports import (
@@ -92,6 +93,16 @@ def test_missing_rights_are_told_as_the_rule_that_grants_them() -> None:
     assert 'apiGroups: ["apps"], resources: ["deployments/scale"], verbs: [get, patch]' in finding.cure
     named = only(of_rights([Right("watch", "", "configmaps", name="elasti-switches")], "worker"))
     assert "resourceNames: [elasti-switches]" in named.cure
+
+
+def test_fields_that_may_not_be_seen_are_no_finding() -> None:
+    assert list(of_definition(Definition(("v1alpha1",), None))) == []
+
+
+def test_what_may_not_be_seen_is_a_right_to_be_granted() -> None:
+    finding = refused(TargetForbiddenError("configmaps is forbidden"), "Kubernetes")
+    assert (finding.what, finding.cure[:16]) == ("configmaps is forbidden", "grant that right")
+    assert refused(TargetBusyError("it broke off; try again"), "Kubernetes").cure == "try again"
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,7 @@ async def test_a_survey_shows_what_stands_there(api: Api, here: str) -> None:
     definition = await survey.definition()
     assert definition is not None
     assert definition.versions == ("v1alpha1",)
+    assert definition.fields is not None
     assert {"service", "zeroGuard", "wakeReplicas"} <= definition.fields
     assert abs(await survey.time() - datetime.now(UTC)) < timedelta(minutes=5)
     assert str(uuid.UUID(holding.resource.uid)) == holding.resource.uid

@@ -174,7 +174,10 @@ async def test_the_doctor_tells_somebody_without_rights_what_to_grant(cluster: C
     code, out, err = await elasti("doctor", "--kubeconfig", file, "--installed-in", here)
     assert (code, err) == (1, "")
     assert "no Kafka is named" in out
-    assert "forbidden" in out
+    assert "may not list, get, patch elastiservices" in out.replace("\n", " ")
+    assert "is forbidden" in out.replace("\n  ", " ")
+    # That it is served everyone may see.
+    assert "has no definition" not in out
 
 
 async def test_a_rehearsal_on_a_real_log(in_log: tuple[str, ...], kafka: EmbeddedKafka, prefix: str) -> None:

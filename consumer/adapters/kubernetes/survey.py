@@ -14,6 +14,7 @@ from consumer.ports import (
     ForeignScaler,
     Holding,
     ResourceRef,
+    TargetForbiddenError,
     TargetGoneError,
     TargetInvalidError,
     TargetKey,
@@ -55,6 +56,8 @@ class KubernetesSurvey:
             content = await self._api.get(path)
         except TargetGoneError:
             return None
+        except TargetForbiddenError:
+            return await self._discovered()
         versions = _list(_at(content, "spec", "versions"))
         served = tuple(str(_at(version, "name")) for version in versions if _at(version, "served"))
         fields = [
@@ -63,6 +66,14 @@ class KubernetesSurvey:
             if _at(version, "served")
         ]
         return Definition(served, frozenset(name for known in fields if isinstance(known, dict) for name in known))
+
+    async def _discovered(self) -> Definition | None:
+        """Return what everyone may see of it: that it is served."""
+        try:
+            content = await self._api.get(f"/apis/{GROUP}")
+        except TargetGoneError:
+            return None
+        return Definition(tuple(str(_at(version, "version")) for version in _list(_at(content, "versions"))), None)
 
     async def time(self) -> datetime:
         """Return what the API server takes for the present time, to the second."""
