@@ -15,6 +15,9 @@ class MemorySurvey:
         self.scalers_shown: list[ForeignScaler] = []
         self.behind = timedelta()
         self.failure: TargetError | None = None
+        """What every call is answered with, when it is set."""
+        self.hidden: TargetError | None = None
+        """What is said to those who ask for the autoscalers of others, when it is set."""
         self._clock = clock
         self._holdings: dict[ResourceRef, Holding] = {}
 
@@ -26,6 +29,8 @@ class MemorySurvey:
     async def scalers(self) -> Sequence[ForeignScaler]:
         """Return every autoscaler of others."""
         await self._received()
+        if self.hidden is not None:
+            raise self.hidden
         return list(self.scalers_shown)
 
     async def definition(self) -> Definition | None:

@@ -9,7 +9,7 @@ from consumer.app.places import ClusterPlace, Measured, Places, UnnamedError
 from consumer.core.policy import Policy
 from consumer.insight import doctor
 from consumer.insight.doctor import Finding, Look
-from consumer.ports import Holding, LogError, Output, Right, TargetError, TargetKey
+from consumer.ports import Holding, LogError, Output, Right, TargetError, TargetForbiddenError, TargetKey
 from consumer.settings import Settings, environment_name, flag_name
 from schemas.topics import Topic
 
@@ -65,7 +65,12 @@ class Examination:
         async with self._places.log(self._settings) as log:
             sent = self._places.clock.read().now
             topic = Topic.CONTROL.under(log.prefix)
-            placed = await log.publisher.publish(Output(topic, 0, _PROBE, None))
+            try:
+                placed = await log.publisher.publish(Output(topic, 0, _PROBE, None))
+            except LogError as error:
+                # Whoever may not write there can look at everything else all the same.
+                self._unnamed.append(f"Kafka's time: {error}")
+                return
             span = self._places.clock.read().now - sent
         self._findings += doctor.of_clock(placed.at - (sent + span / 2), "Kafka", uncertainty=span / 2)
 
@@ -97,7 +102,11 @@ class Examination:
         self._findings += doctor.of_policies(holdings, self._settings.mode)
         self._findings += doctor.of_sharing(holdings)
         self._findings += doctor.of_targets(holdings, looks)
-        self._findings += doctor.of_scalers(holdings, await cluster.survey.scalers())
+        try:
+            self._findings += doctor.of_scalers(holdings, await cluster.survey.scalers())
+        except TargetForbiddenError as forbidden:
+            # The parts of an installation need no right to see what others scale; a person has it.
+            self._unnamed.append(f"autoscalers of others: {forbidden}")
         await self._measurements(holdings)
 
     async def _measurements(self, holdings: Sequence[Holding]) -> None:

@@ -23,7 +23,7 @@ _WIDTH = 80
 
 @click.command(
     epilog="\b\nExamples:\n  elasti doctor --cluster-access kubeconfig\n"
-    "  kubectl -n elasti exec deploy/elasti -- elasti doctor\n"
+    "  kubectl -n elasti exec deploy/elasti-handler -- elasti doctor\n"
     "  elasti doctor --output json | jq -r '.findings[].cure'"
 )
 @click.option(

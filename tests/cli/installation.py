@@ -22,6 +22,7 @@ from consumer.ports import (
     Holding,
     LogError,
     Output,
+    Placed,
     Record,
     ResourceRef,
     TargetBusyError,
@@ -66,6 +67,16 @@ class Resources(MemoryResources):
                 self._survey.put(replace(one, held=self.handler_runs))
 
 
+class Refused:
+    """A way out for those who may not write."""
+
+    def __init__(self, error: LogError) -> None:
+        self._error = error
+
+    async def publish(self, output: Output) -> Placed:  # noqa: ARG002 - the port's contract
+        raise self._error
+
+
 class Installation:
     """Implements `Places`; `problems` are what the topics suffer from, `measured` what the triggers say."""
 
@@ -76,6 +87,7 @@ class Installation:
             self.memory.create(spec.topic.under(PREFIX), spec.partitions(PARTITIONS))
         self.log_trouble: LogError | UnnamedError | None = None
         self.cluster_trouble: TargetBusyError | UnnamedError | None = None
+        self.unwritable: LogError | None = None
         self.problems: list[str] = []
         self.measured = Measured({})
         survey = MemorySurvey(self.clock)
@@ -91,7 +103,8 @@ class Installation:
     async def log(self, settings: Settings) -> AsyncIterator[LogPlace]:
         if self.log_trouble is not None:
             raise self.log_trouble
-        reader, publisher = MemoryReader(self.memory), MemoryPublisher(self.memory)
+        reader = MemoryReader(self.memory)
+        publisher = MemoryPublisher(self.memory) if self.unwritable is None else Refused(self.unwritable)
         yield LogPlace(reader, publisher, settings.topic_prefix, PARTITIONS, settings.cluster)
 
     @asynccontextmanager

@@ -130,3 +130,20 @@ def test_a_cluster_that_is_away_is_a_finding(elasti: Elasti, here: Installation)
     said = elasti("doctor", places=here)
     assert said.code == 1
     assert "the API did not answer GET /version in time" in said.out
+
+
+def test_somebody_who_may_not_see_the_autoscalers_of_others_sees_the_rest(elasti: Elasti, here: Installation) -> None:
+    here.survey.hidden = TargetForbiddenError("horizontalpodautoscalers is forbidden")
+    said = elasti("doctor", *PROMETHEUS, places=here)
+    assert said.code == 0
+    assert "not looked at: autoscalers of others: horizontalpodautoscalers is forbidden" in said.out
+    assert "Prometheus" in said.out
+
+
+def test_somebody_who_may_not_write_to_kafka_is_told_that_its_time_is_not_known(
+    elasti: Elasti, here: Installation
+) -> None:
+    here.unwritable = LogError("not allowed to write to elasti.control")
+    said = elasti("doctor", *PROMETHEUS, places=here)
+    assert said.code == 0
+    assert "not looked at: Kafka's time: not allowed to write to elasti.control" in said.out
