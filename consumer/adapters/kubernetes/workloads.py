@@ -4,13 +4,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from sys import intern
+from typing import NamedTuple
 
 from consumer.ports import TargetKey, TargetView
 
 
 @dataclass(frozen=True, slots=True)
 class Sketch:
-    """A workload as its object shows it; `replicas` None: they are somewhere else in it, only `/scale` can tell."""
+    """A workload as its object shows it; `replicas` None: they are somewhere else in it, only `/scale` can tell.
+
+    `owner` set the replicas last, as far as the object says so; `editor` last changed its scale, or the object.
+    """
 
     namespace: str
     name: str
@@ -19,7 +23,8 @@ class Sketch:
     version: str
     replicas: int | None
     ready: int | None
-    manager: str | None
+    owner: str | None
+    editor: str | None
 
     def view(self, key: TargetKey, now: datetime, scale: "Scale | None" = None) -> TargetView:
         """Return the view of it; what the object does not tell is taken from its scale."""
@@ -33,7 +38,8 @@ class Sketch:
             replicas=replicas,
             ready=ready,
             at=now,
-            manager=self.manager,
+            # A zero through /scale is nobody's: the field is left out there, and who is not named did not write it.
+            manager=self.owner or (self.editor if replicas else None),
         )
 
 
@@ -52,6 +58,7 @@ def sketch(content: object) -> Sketch | None:
     match content:
         case {"metadata": {"namespace": str(namespace), "name": str(name), "uid": str(uid)} as metadata}:
             spec, status = _within(content, "spec"), _within(content, "status")
+            owner, editor = _hands(metadata.get("managedFields"))
             return Sketch(
                 namespace=intern(namespace),
                 name=name,
@@ -60,7 +67,8 @@ def sketch(content: object) -> Sketch | None:
                 version=str(metadata.get("resourceVersion", "")),
                 replicas=_number(spec, "replicas"),
                 ready=_ready(status, spec),
-                manager=_manager(metadata),
+                owner=owner,
+                editor=editor,
             )
         case _:
             return None
@@ -85,20 +93,32 @@ def _ready(status: Mapping[str, object], spec: Mapping[str, object]) -> int | No
     return 0 if "replicas" in spec else None
 
 
-def _manager(metadata: Mapping[str, object]) -> str | None:
-    """Who set the replicas last: of those who own the field the one with the latest time."""
-    latest, found = "", None
-    for name, time in _owners(metadata.get("managedFields")):
-        if time >= latest:
-            latest, found = time, name
-    return intern(found) if found else None
+def _hands(entries: object) -> tuple[str | None, str | None]:
+    """Who owns the replicas, of several the one with the latest time; and who last changed the scale, or the object."""
+    owners = list(_owners(entries))
+    sure = max((owner for owner in owners if owner.owns_replicas), key=lambda owner: owner.time, default=None)
+    latest = max(owners, key=lambda owner: (owner.scaled, owner.time), default=None)
+    return intern(sure.name) if sure else None, intern(latest.name) if latest else None
 
 
-def _owners(entries: object) -> Iterator[tuple[str, str]]:
+class _Owner(NamedTuple):
+    """Somebody who changed something."""
+
+    owns_replicas: bool
+    scaled: bool
+    time: str
+    name: str
+
+
+def _owners(entries: object) -> Iterator[_Owner]:
     for entry in entries if isinstance(entries, list) else ():
         match entry:
-            case {"manager": str(name), "fieldsV1": {"f:spec": {"f:replicas": _}}}:
-                yield name, str(entry.get("time", ""))
+            case {"subresource": "status"}:
+                continue
+            case {"manager": str(name)}:
+                fields = _within(_within(entry, "fieldsV1"), "f:spec")
+                scaled = entry.get("subresource") == "scale"
+                yield _Owner("f:replicas" in fields, scaled, str(entry.get("time", "")), name)
             case _:
                 continue
 
