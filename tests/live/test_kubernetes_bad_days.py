@@ -16,7 +16,7 @@ from consumer.ports import TargetBusyError, TargetInvalidError, TargetKey, Targe
 from schemas.scale_result import Phase, ScaleResult
 from tests.bed import proxy
 from tests.bed.kube import Deed, Kube, Ref, ref
-from tests.bed.manifests import Manifest, deployment, rollout
+from tests.bed.manifests import Manifest, deployment, rollout, widget
 from tests.bed.proxy import Cut, Hold, Proxy, Refusal, Trouble
 from tests.handler.samples import up, zero
 from tests.live import valve
@@ -285,6 +285,18 @@ async def test_a_kind_that_is_removed_takes_its_targets_along(own_cluster: Contr
             assert gone.error.code in ("gone", "invalid")
             # The others are served on.
             assert (await told(bench, up(2, key=key))).phase is Phase.ACCEPTED
+
+
+async def test_a_kind_is_found_and_its_scale_read_as_soon_as_the_server_answers(place: Place) -> None:
+    there = TargetKey(place.key.namespace, TargetRef("bed.example/v1", "Widget", "web"))
+    what = ref(await place.kube.apply(widget("web", 2), place.key.namespace))
+    async with handling(place.road, place.key) as bench:
+        # Its discovery, then the scale of the one that is listed.
+        place.proxy.plan("GET", Refusal(503), Cut.BEFORE, None, None, Refusal(500))
+        bench.targets.include([there.ref])
+        await bench.seen(there, at(2))
+        await place.kube.scale(what, 0)
+        await bench.seen(there, at(0))
 
 
 async def test_how_long_the_server_wants_to_be_left_alone_is_heard(place: Place) -> None:

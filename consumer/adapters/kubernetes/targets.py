@@ -19,6 +19,7 @@ from consumer.feed import Feed
 from consumer.ports import (
     Change,
     Clock,
+    TargetBusyError,
     TargetError,
     TargetForbiddenError,
     TargetGoneError,
@@ -32,6 +33,9 @@ _log = structlog.get_logger(__name__)
 _SHOWN_WITHIN: Final = timedelta(milliseconds=250)
 """The watch shows our own change within a few milliseconds; when it does not, the target is read."""
 _ASK_AGAIN: Final = timedelta(seconds=30)
+"""A kind that the cluster does not know may be installed later."""
+_SOON: Final = timedelta(seconds=1)
+"""The server is away; nothing was said about the kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +128,7 @@ class KubernetesTargets:
                 return await self._discovery.kind(ref)
             except TargetError as error:
                 _log.warning("kind not watched", kind=ref.kind, api_version=ref.api_version, error=str(error))
-            await self._clock.sleep(_ASK_AGAIN)
+                await self._clock.sleep(_SOON if isinstance(error, TargetBusyError) else _ASK_AGAIN)
 
     async def _follow_scope(self, kind: Kind, scope: str) -> None:
         present: dict[str, TargetKey] = {}
@@ -153,12 +157,21 @@ class KubernetesTargets:
         scale = None
         if seen.replicas is None or seen.ready is None:
             try:
-                scale = await self._scale(kind, key)
+                scale = await self._shown_scale(kind, key)
             except TargetError as error:
                 _log.info("no scale", target=str(key), error=str(error))
                 return
         present[seen.uid] = key
         self._show(seen, key, scale)
+
+    async def _shown_scale(self, kind: Kind, key: TargetKey) -> Scale | None:
+        """Read the scale of what the watch shows: until the server answers, since it shows this version only once."""
+        while True:
+            try:
+                return await self._scale(kind, key)
+            except TargetBusyError as error:
+                _log.info("scale not read", target=str(key), error=str(error))
+                await self._clock.sleep(error.retry_after or _SOON)
 
     def _show(self, seen: Sketch, key: TargetKey, scale: Scale | None) -> None:
         view = seen.view(key, self._clock.read().now, scale)
