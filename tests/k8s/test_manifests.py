@@ -115,7 +115,7 @@ def test_a_kustomization_names_what_is_there_and_settings_that_exist(file: Path)
 def test_the_settings_of_the_base_are_enough_to_run() -> None:
     (settings,) = yaml.safe_load((K8S / "workloads/kustomization.yaml").read_text())["configMapGenerator"]
     given = dict(literal.split("=", 1) for literal in settings["literals"])
-    loaded = Settings(**{name.removeprefix("ELASTI_").lower(): value for name, value in given.items()})  # type: ignore[arg-type]
+    loaded = Settings(**{name.removeprefix("ELASTI_").lower(): value for name, value in given.items()})
     assert loaded.missing_for_run() == ()
 
 
