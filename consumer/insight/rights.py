@@ -28,8 +28,8 @@ TARGETS: Final = (
     *_each("patch", "apps", "deployments", "scale"),
     *_each("patch", "apps", "statefulsets", "scale"),
 )
-"""What can be scaled in every cluster; other kinds (Rollouts, ...) need the same and `get` of their scale, where policies
-name them: they may not say themselves how many replicas they have.
+"""What can be scaled in every cluster; other kinds (Rollouts, ...) need the same and `get` of their scale, where
+policies name them: they may not say themselves how many replicas they have.
 """
 
 OWN: Final = (
@@ -45,10 +45,14 @@ KEDA: Final = (*_each("get patch", "keda.sh", "scaledobjects"),)
 WORKER: Final = (*POLICIES, *SWITCHES)
 HANDLER: Final = (*POLICIES, *SWITCHES, *TARGETS, *OWN)
 OPERATOR: Final = (
-    *_each("get patch", "", "configmaps", name="elasti-switches"),
+    *_each("get list watch patch", "", "configmaps", name="elasti-switches"),
     *_each("create", "", "configmaps"),
     *_each("list get patch", _ELASTI, "elastiservices"),
-    *_each("get patch", "apps", "deployments", "scale"),
-    *_each("get patch", "apps", "statefulsets", "scale"),
+    *_each("get", "apps", "deployments"),
+    *_each("get", "apps", "statefulsets"),
+    *_each("patch", "apps", "deployments", "scale"),
+    *_each("patch", "apps", "statefulsets", "scale"),
+    *_each("get list patch", "keda.sh", "scaledobjects"),
+    *_each("list", "autoscaling", "horizontalpodautoscalers"),
 )
-"""A person who freezes, wakes and restores without Kafka."""
+"""A person who freezes, wakes, restores and asks the doctor, without Kafka."""

@@ -12,11 +12,12 @@ from consumer.adapters.embedded_kafka import EmbeddedKafka
 from consumer.adapters.kafka import KafkaConnection, KafkaPublisher
 from consumer.adapters.kubernetes.api import Access, Api, PatchKind
 from consumer.elastiservice import FINALIZER
+from consumer.insight.rights import OPERATOR
 from consumer.ports import Output
 from schemas.decision import Action, Decision
 from schemas.partitioning import partition_for
 from schemas.topics import Topic
-from tests.bed.kube import Kube, ref
+from tests.bed.kube import Deed, Kube, ref
 from tests.bed.manifests import deployment, scaled_object
 from tests.live.elastiservices import install, namespace, path, resource
 from tests.live.program import elasti
@@ -178,6 +179,41 @@ async def test_the_doctor_tells_somebody_without_rights_what_to_grant(cluster: C
     assert "is forbidden" in out.replace("\n  ", " ")
     # That it is served everyone may see.
     assert "has no definition" not in out
+
+
+async def test_the_rights_of_an_operator_are_enough(cluster: ControlPlane, api: Api, kube: Kube, here: str) -> None:
+    user = cluster.user("operator")
+    rights = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{here}"
+    rules = [
+        {
+            "apiGroups": [right.group],
+            "resources": ["/".join(part for part in (right.resource, right.subresource) if part)],
+            "verbs": [right.verb],
+            **({"resourceNames": [right.name]} if right.name else {}),
+        }
+        for right in OPERATOR
+    ]
+    await api.post(f"{rights}/roles", {"metadata": {"name": "operator"}, "rules": rules})
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "operator"}
+    subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user.name}
+    await api.post(f"{rights}/rolebindings", {"metadata": {"name": "operator"}, "subjects": [subject], "roleRef": role})
+    await kube.until_may(user, Deed("list", "horizontalpodautoscalers", "autoscaling", here))
+    await asleep(api, kube, here, "web", had=3, autoscaler={"type": "keda", "name": "web"})
+    keda = scaled_object("web", target="web")
+    keda["metadata"]["annotations"] = {PAUSED: "true", HELD: "0", "elasti.truefoundry.com/paused-by": "c1"}
+    await kube.apply(keda, namespace=here)
+    flags = ("--kubeconfig", cluster.kubeconfig(user), "--installed-in", here, "--watch-namespaces", here)
+
+    code, out, err = await elasti("doctor", *flags)
+    assert (code, err) == (0, ""), out
+    assert "forbidden" not in out
+    for words in (("freeze", "--why", "sale"), ("unfreeze", "--why", "over"), ("switches",)):
+        code, out, err = await elasti(*words, *flags)
+        assert code == 0, err
+    code, out, err = await elasti("restore", "-n", here, *flags)
+    assert (code, err) == (0, ""), out
+    assert "1 woken, 0 left to do" in out
+    assert await replicas(kube, here, "web") == 3
 
 
 async def test_a_rehearsal_on_a_real_log(in_log: tuple[str, ...], kafka: EmbeddedKafka, prefix: str) -> None:
