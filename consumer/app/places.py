@@ -76,7 +76,9 @@ class Measured:
 class Places(Protocol):
     """Where commands take effect, and the clock they go by."""
 
-    clock: Clock
+    @property
+    def clock(self) -> Clock:
+        """What time it is, and how waits are waited."""
 
     def log(self, settings: Settings) -> AbstractAsyncContextManager[LogPlace]:
         """Open the log; raises UnnamedError or LogError."""

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
 
 from consumer.app.places import LogPlace, Places, UnnamedError
 from consumer.core.control import Control, Controls
-from consumer.core.reasons import stamp
+from consumer.core.reasons import span, stamp
 from consumer.ports import LogError, Output, TargetError
 from consumer.settings import Settings
 from consumer.wire.controls import switched
@@ -15,7 +17,9 @@ from schemas.cloudevents import CloudEvent, EventType, source
 from schemas.codec import Undecodable
 from schemas.topics import Topic
 
-_ROLE = "cli"
+_ROLE: Final = "cli"
+_PATIENCE: Final = timedelta(seconds=20)
+"""A place that hangs must not keep a person from hearing that the other one took it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +39,10 @@ class Shown:
     controls: Sequence[Control] = ()
 
 
-async def switch(places: Places, settings: Settings, controls: Sequence[Control]) -> Sequence[Taken]:
-    """Apply these in every place at once; whatever is away does not stop the other."""
+async def switch(
+    places: Places, settings: Settings, controls: Sequence[Control], *, patience: timedelta = _PATIENCE
+) -> Sequence[Taken]:
+    """Apply these in every place at once; whatever is away, or silent, does not stop the other."""
 
     async def in_log() -> None:
         async with places.log(settings) as log:
@@ -59,13 +65,9 @@ async def switch(places: Places, settings: Settings, controls: Sequence[Control]
         async with places.cluster(settings) as cluster:
             await cluster.switches.apply(controls)
 
-    return await asyncio.gather(_tried(_log_name(settings), in_log), _tried(_cluster_name(settings), in_cluster))
-
-
-async def switch_cluster(places: Places, settings: Settings, controls: Sequence[Control]) -> None:
-    """Apply these in the cluster alone; raises TargetError or UnnamedError."""
-    async with places.cluster(settings) as cluster:
-        await cluster.switches.apply(controls)
+    return await asyncio.gather(
+        _tried(_log_name(settings), in_log, patience), _tried(_cluster_name(settings), in_cluster, patience)
+    )
 
 
 async def shown(places: Places, settings: Settings) -> Sequence[Shown]:
@@ -81,7 +83,9 @@ async def shown(places: Places, settings: Settings) -> Sequence[Shown]:
         async with places.cluster(settings) as cluster:
             found[_cluster_name(settings)] = await _first(cluster.switches.follow())
 
-    taken = await asyncio.gather(_tried(_log_name(settings), in_log), _tried(_cluster_name(settings), in_cluster))
+    taken = await asyncio.gather(
+        _tried(_log_name(settings), in_log, _PATIENCE), _tried(_cluster_name(settings), in_cluster, _PATIENCE)
+    )
     return [Shown(each, found.get(each.place, ())) for each in taken]
 
 
@@ -103,9 +107,12 @@ async def _book(log: LogPlace) -> Controls:
     return book
 
 
-async def _tried(place: str, work: Callable[[], Awaitable[None]]) -> Taken:
+async def _tried(place: str, work: Callable[[], Awaitable[None]], patience: timedelta) -> Taken:
     try:
-        await work()
+        async with asyncio.timeout(patience.total_seconds()):
+            await work()
+    except TimeoutError:
+        return Taken(place, f"it did not answer within {span(patience)}; `elasti switches` tells whether it took it")
     except UnnamedError as unnamed:
         return Taken(place, str(unnamed), named=False)
     except (LogError, TargetError) as error:
