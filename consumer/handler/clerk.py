@@ -13,7 +13,7 @@ from consumer.handler.errands import Errands, first_of
 from consumer.handler.herald import Herald
 from consumer.handler.notices import of_code
 from consumer.handler.scene import Scene
-from consumer.handler.standing import AT_ONCE, READY, Knowledge, Present, pace, status_of, status_of_shadowed
+from consumer.handler.standing import AT_ONCE, READY, SOON, Knowledge, Present, pace, status_of, status_of_shadowed
 from consumer.ports import (
     Notice,
     Policies,
@@ -60,6 +60,7 @@ class Clerk:
         self._presents: dict[ServiceKey, Present] = {}
         self._written: dict[ServiceKey, dict[ResourceRef, _Written]] = {}
         self._failures: dict[ServiceKey, int] = {}
+        self._unseen: set[ServiceKey] = set()
         self._due: dict[ServiceKey, datetime] = {}
         self._news = asyncio.Event()
         self._said_forbidden = False
@@ -87,6 +88,7 @@ class Clerk:
         for known in (self._presents, self._written, self._failures, self._due):
             for key in [key for key in known if keys(key)]:
                 del known[key]
+        self._unseen -= {key for key in self._unseen if keys(key)}
 
     async def run(self) -> None:
         """Write what is due, for ever."""
@@ -116,6 +118,11 @@ class Clerk:
         if entry is None or not self._sources.owned(key):
             self._written.pop(key, None)
             self._failures.pop(key, None)
+            self._unseen.discard(key)
+            return
+        if entry.resource is not None and self._is_yet_to_be_seen(entry):
+            # A watch that has just begun shows it in a moment: a thousand services need not be asked for one by one.
+            self._wait(key, self._errands.clock.read().now + SOON)
             return
         try:
             for resource, status in await self._statuses(entry):
@@ -124,6 +131,14 @@ class Clerk:
             self._later(key, error)
         else:
             self._failures.pop(key, None)
+
+    def _is_yet_to_be_seen(self, entry: PolicyEntry) -> bool:
+        """Whether the target was not shown yet, and this is the first time that it is missed."""
+        scene, target = self._sources.scene, self._sources.scene.target(entry.key)
+        missed = target is not None and scene.view(target) is None and not scene.is_gone(target)
+        first = missed and not entry.problems and entry.key not in self._unseen
+        (self._unseen.add if missed else self._unseen.discard)(entry.key)
+        return first
 
     def _later(self, key: ServiceKey, error: TargetError) -> None:
         failures = self._failures[key] = self._failures.get(key, 0) + 1

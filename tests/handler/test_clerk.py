@@ -151,6 +151,9 @@ async def test_a_rival_from_files_has_no_status_but_its_shadow_has(bed: ApiBed) 
 async def test_a_target_that_never_was_is_missing_until_it_comes(bed: ApiBed) -> None:
     async with bed.running():
         await bed.later(SECOND)
+        # The watch may have only just begun.
+        assert bed.api.status(REF) == {}
+        await bed.later(30 * SECOND)
         assert reason(bed) == "TargetMissing"
         bed.targets.create(TARGET, replicas=1)
         await bed.later(SECOND)
@@ -186,6 +189,7 @@ async def test_errors_are_tried_again_with_what_is_true_by_then(bed: ApiBed) -> 
 
 async def test_a_resource_that_is_gone_is_not_written(bed: ApiBed) -> None:
     bed.api.delete(REF)
+    bed.targets.create(TARGET, replicas=1)
     async with bed.running():
         await bed.later(SECOND)
         bed.policies.drop(WEB)
@@ -265,4 +269,5 @@ async def test_a_second_policy_of_another_service_has_its_own_status(bed: ApiBed
     bed.policies.put_entry(replace(HELD, key=key, policy=policy(key), resource=ref))
     async with bed.running():
         await bed.later(SECOND)
+        await bed.later(30 * SECOND)
     assert reason(bed, ref) == "TargetMissing"
