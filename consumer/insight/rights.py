@@ -28,8 +28,8 @@ TARGETS: Final = (
     *_each("patch", "apps", "deployments", "scale"),
     *_each("patch", "apps", "statefulsets", "scale"),
 )
-"""What can be scaled in every cluster; other kinds (Rollouts, ...) need the same and `get` of their scale, where
-policies name them: they may not say themselves how many replicas they have.
+"""What can be scaled in every cluster; other kinds need the same where policies name them, and `get` of their scale if
+they do not say themselves, as Rollouts do, how many replicas they have.
 """
 
 OWN: Final = (
