@@ -13,6 +13,7 @@ from consumer.ports import TargetError, TargetKey
 
 # Behind wakes, prepares and sleeps.
 _LOOKING_FOR = 3
+_SAY_AGAIN = 0.5
 _log = structlog.get_logger(__name__)
 
 
@@ -96,10 +97,7 @@ class Crew:
     async def _cut_off(self, keys: Iterable[ServiceKey]) -> None:
         busy: list[Lane | Teller] = [lane for key in keys for lane in self._lanes_of(key)]
         busy += [teller for key in keys if (teller := self._tellers.get(key)) is not None]
-        tasks = [one.task for one in busy if one.task is not None]
-        for task in tasks:
-            task.cancel()
-        await _ended(tasks)
+        await cut_off(one.task for one in busy if one.task is not None)
 
     def _forget(self, partitions: frozenset[int]) -> None:
         for partition in partitions:
@@ -156,3 +154,12 @@ class Crew:
 async def _ended(tasks: Iterable[asyncio.Task[None] | None]) -> None:
     if running := [task for task in tasks if task is not None]:
         await asyncio.wait(running)
+
+
+async def cut_off(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """End these; a client whose broker is gone swallows a cancellation, so it is said until it is heard."""
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=_SAY_AGAIN)

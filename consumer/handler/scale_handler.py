@@ -11,7 +11,7 @@ from consumer.core.service import ServiceKey
 from consumer.handler.approach import Approach
 from consumer.handler.calls import Calls
 from consumer.handler.clerk import Clerk, Sources
-from consumer.handler.crew import Crew
+from consumer.handler.crew import Crew, cut_off
 from consumer.handler.direct import DirectWakes
 from consumer.handler.errands import Errands
 from consumer.handler.following import Following, Listeners
@@ -138,8 +138,7 @@ class ScaleHandler:
                 working.cancel()
                 await asyncio.wait((working,))
                 await self._intake.leave()
-                for task in tuple(self._live):
-                    task.cancel()
+                await cut_off(self._live)
                 self._tasks = None
         if self._failure is not None:
             raise self._failure
