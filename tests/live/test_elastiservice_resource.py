@@ -218,6 +218,6 @@ async def test_people_see_mode_replicas_reason_and_last_wake_at_a_glance(api: Ap
     match definition:
         case {"spec": {"versions": [{"additionalPrinterColumns": list(columns), "subresources": {"status": {}}}]}}:
             shown = [column["name"] for column in columns if not column.get("priority")]
-            assert shown == ["Mode", "Replicas", "Reason", "Last wake", "Age"]
+            assert shown == ["Ready", "Mode", "Replicas", "Reason", "Last wake", "Age"]
         case other:
             pytest.fail(str(other))

@@ -164,7 +164,7 @@ async def test_an_idle_service_sleeps_and_a_request_brings_it_back_and_people_se
     assert shown["status"]["previousReplicas"] == 2
     assert shown["status"]["lastScaledUpTime"]
     columns = await kubectl(asleep.cluster, "get", "elastiservice", "web", "-n", asleep.namespace)
-    assert columns.split("\n")[0].split() == ["NAME", "MODE", "REPLICAS", "REASON", "LAST", "WAKE", "AGE"]
+    assert columns.split("\n")[0].split() == ["NAME", "READY", "MODE", "REPLICAS", "REASON", "LAST", "WAKE", "AGE"]
     told = await kubectl(asleep.cluster, "describe", "elastiservice", "web", "-n", asleep.namespace)
     assert "Successfully scaled 0 replicas for Deployment/web" in told
     assert "Successfully scaled 2 replicas for Deployment/web: a request came" in told
