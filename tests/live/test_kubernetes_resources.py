@@ -115,7 +115,7 @@ async def test_people_see_mode_replicas_reason_and_last_wake_at_a_glance(
         shown = await _kubectl(cluster, "get", "elastiservice", "-n", here)
         head, row = (line.split() for line in shown.splitlines())
         assert head == ["NAME", "READY", "MODE", "REPLICAS", "REASON", "LAST", "WAKE", "AGE"]
-        assert row[:4] == ["web", "full", "0", "idle"]
+        assert row[:5] == ["web", "True", "full", "0", "idle"]
         wide = await _kubectl(cluster, "get", "elastiservice", "-n", here, "-o", "wide")
         assert "idle for 15m0s" in wide
         described = await _kubectl(cluster, "describe", "elastiservice", "web", "-n", here)
