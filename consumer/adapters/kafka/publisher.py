@@ -1,6 +1,7 @@
 """The idempotent way out on Kafka, with a new producer whenever one fell out of step."""
 
 import asyncio
+from contextlib import suppress
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
@@ -39,11 +40,13 @@ class KafkaPublisher:
         await self._opened()
 
     async def close(self) -> None:
-        """Deliver what is on its way, then end."""
-        async with self._opening:
-            producer, self._producer = self._producer, None
-        if producer is not None:
-            await self._stop(producer)
+        """Deliver what is on its way, then end; a broker that is gone is not waited for longer than for one answer."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._connection.request_timeout.total_seconds()):
+                async with self._opening:
+                    producer, self._producer = self._producer, None
+                if producer is not None:
+                    await self._stop(producer)
 
     async def _opened(self) -> AIOKafkaProducer:
         async with self._opening:
