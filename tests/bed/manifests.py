@@ -73,7 +73,7 @@ def scaled_object(name: str, *, target: str, kind: str = "Deployment", least: in
 
 
 def autoscaler(name: str, *, target: str, kind: str = "Deployment", most: int = 5) -> Manifest:
-    """A HorizontalPodAutoscaler over a workload; no controller acts on it here."""
+    """A HorizontalPodAutoscaler over a workload; without metrics its controller keeps to the bounds only."""
     return {
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",

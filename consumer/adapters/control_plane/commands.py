@@ -15,6 +15,7 @@ _CONTROLLERS = (
     "garbage-collector-controller",
     "namespace-controller",
     "disruption-controller",
+    "horizontal-pod-autoscaler-controller",
 )
 
 
@@ -83,13 +84,15 @@ def server(home: Path, ports: Ports) -> Sequence[str]:
 
 
 def controllers(kubeconfig: Path) -> Sequence[str]:
-    """The controllers that turn a scale into ready pods and endpoints, with room for a hundred wakes at once."""
+    """The controllers that scale, and turn a scale into ready pods and endpoints, with room for a hundred wakes at once."""
     return (
         f"--kubeconfig={kubeconfig}",
         f"--controllers={','.join(_CONTROLLERS)}",
         "--leader-elect=false",
         "--kube-api-qps=200",
         "--kube-api-burst=400",
+        # At 15 s, whoever waits for an autoscaler to look waits for half a minute.
+        "--horizontal-pod-autoscaler-sync-period=1s",
         "--secure-port=0",
     )
 
