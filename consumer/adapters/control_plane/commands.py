@@ -84,7 +84,7 @@ def server(home: Path, ports: Ports) -> Sequence[str]:
 
 
 def controllers(kubeconfig: Path) -> Sequence[str]:
-    """The controllers that scale, and turn a scale into ready pods and endpoints, with room for a hundred wakes at once."""
+    """Whoever scales, and turns a scale into ready pods and endpoints; with room for a hundred wakes at once."""
     return (
         f"--kubeconfig={kubeconfig}",
         f"--controllers={','.join(_CONTROLLERS)}",
