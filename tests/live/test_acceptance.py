@@ -19,7 +19,8 @@ from schemas.request_count import RequestCount
 from schemas.scale_command import Direction
 from schemas.scale_result import Phase
 from schemas.topics import MAX_VALUE_BYTES, Topic
-from tests.live.system import COOLDOWN, Program, Service, System, installed
+from tests.live.seen import Service
+from tests.live.system import COOLDOWN, Program, System, installed
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,8 @@ from schemas.parts import RecordCause
 from schemas.scale_command import ScaleCommand
 from schemas.topics import Topic
 from tests.live.mortal_program import Step
-from tests.live.system import Service, System, installed
+from tests.live.seen import Service
+from tests.live.system import System, installed
 
 HANDLER = frozenset({Role.HANDLER, Role.GATEWAY})
 WORKER = frozenset({Role.WORKER})

@@ -9,7 +9,8 @@ from consumer.adapters.embedded_kafka import EmbeddedKafka
 from consumer.settings import ALL_ROLES
 from schemas.request_count import RequestCount
 from schemas.scale_result import Phase, ResultCause, ScaleResult
-from tests.live.system import Service, System, installed
+from tests.live.seen import Service
+from tests.live.system import System, installed
 
 
 async def test_a_request_wakes_while_kafka_hangs_and_is_adopted_afterwards(

@@ -20,7 +20,8 @@ from tests.bed.kube import Kube
 from tests.bed.manifests import deployment
 from tests.live.program import elasti
 from tests.live.real_targets import installed_on
-from tests.live.system import Service, System, installed
+from tests.live.seen import Service
+from tests.live.system import System, installed
 
 MANAGER = "argocd-controller"
 SetBack = Callable[[], Awaitable[None]]

@@ -23,7 +23,8 @@ from schemas.scale_result import Phase, ResultCause
 from tests.bed.kube import Kube
 from tests.bed.manifests import deployment
 from tests.live.real_targets import installed_on
-from tests.live.system import Program, Service, System, installed
+from tests.live.seen import Service
+from tests.live.system import Program, System, installed
 
 SERVICES = 200
 # Long enough that a sleep within it would be one before its time, short enough that one after it is waited for.

@@ -18,7 +18,8 @@ from schemas.host import Host
 from schemas.scale_command import Direction, ScaleCommand
 from schemas.scale_result import Phase, ScaleResult
 from schemas.topics import Topic
-from tests.live.system import Service, System, installed
+from tests.live.seen import Service
+from tests.live.system import System, installed
 
 
 @pytest.fixture
