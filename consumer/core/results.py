@@ -208,11 +208,22 @@ def _has_to_be_undone(state: ServiceState, before: TargetFacts | None, event: Re
     if event.replicas or state.wake is not None or ask is None or ask.direction is not Direction.UP:
         return False
     # A zero of ours that took effect after the up that was to overtake it, told by the cluster or by its own answer.
-    if event.manager == OWN_MANAGER or (
-        event.phase is Phase.ACCEPTED and event.command_id not in (None, ask.command_id)
-    ):
+    if event.manager == OWN_MANAGER or _may_be_ours(ask, event):
+        return True
+    if event.phase is Phase.ACCEPTED and event.command_id not in (None, ask.command_id):
         return True
     return _met_a_request(state.last_request_at, before, event)
+
+
+def _may_be_ours(ask: Ask, event: ResultSeen) -> bool:
+    """Whether a zero without a name may be an older one of ours whose handler died before it could say so.
+
+    The API names nobody for a zero through `/scale`; a handler knows its own call only while it lives. What a dead one
+    sent is in effect within a minute of the up that overtook it, or never; one that lives tells by its own answer. A
+    person's zero in that minute can not be told from it, and is undone.
+    """
+    is_there = event.phase is Phase.OBSERVED and event.uid != ""
+    return is_there and event.manager is None and event.at < ask.at + UNSEEN_ZERO_FOR
 
 
 def _met_a_request(last: datetime | None, before: TargetFacts | None, event: ResultSeen) -> bool:

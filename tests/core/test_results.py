@@ -169,6 +169,24 @@ def test_a_zero_that_lands_late_is_owed_back_at_once() -> None:
     assert outcome.command is not None
 
 
+@pytest.mark.parametrize(("after", "owed_again"), [(MINUTE - SECOND, True), (MINUTE, False)])
+def test_a_zero_that_nobody_is_named_for_is_owed_back_for_a_minute_after_the_up(
+    after: timedelta, owed_again: bool
+) -> None:
+    """The handler that sent it died before it could say so, and the API keeps no name of a zero."""
+    hand = woken()
+    hand.answer(Phase.UNCHANGED, 5, 1, T0 + SECOND, ready=1)
+    hand.result(seen(6, 0, T0 + after))
+    assert (hand.state.wake is not None) is owed_again
+
+
+def test_a_target_that_is_gone_is_not_taken_for_a_zero_that_nobody_is_named_for() -> None:
+    hand = woken()
+    hand.answer(Phase.UNCHANGED, 5, 1, T0 + SECOND, ready=1)
+    hand.result(replace(seen(0, 0, T0 + 2 * SECOND), uid=""))
+    assert hand.state.wake is None
+
+
 def test_a_late_answer_of_the_overtaken_zero_is_owed_back_too() -> None:
     hand = Hand()
     zero = hand.cycle(T0).command
