@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import orjson
@@ -11,7 +12,10 @@ _WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One answered request; a watch has two, one when it begins (`started`) and one when it ends."""
+    """One answered request; a watch has two, one when it begins (`started`) and one when it ends.
+
+    `at` is when the answer, or the first part of it, was ready, by the clock of this machine.
+    """
 
     user: str
     verb: str
@@ -24,6 +28,7 @@ class AuditEntry:
     code: int
     agent: str
     started: bool
+    at: datetime
 
     @property
     def writes(self) -> bool:
@@ -59,4 +64,5 @@ def _entries(lines: bytes) -> Iterator[AuditEntry]:
             code=event.get("responseStatus", {}).get("code", 0),
             agent=event.get("userAgent", ""),
             started=event["stage"] == "ResponseStarted",
+            at=datetime.fromisoformat(event["stageTimestamp"]),
         )
