@@ -5,6 +5,7 @@ what they share is that nothing of them may be left behind, however we end.
 """
 
 from consumer.children.guard import Guard
+from consumer.children.halting import halt
 from consumer.children.places import HOST, cache_root, free_ports
 
-__all__ = ["HOST", "Guard", "cache_root", "free_ports"]
+__all__ = ["HOST", "Guard", "cache_root", "free_ports", "halt"]

@@ -14,7 +14,7 @@ from typing import Self
 import aiohttp
 from aiohttp import web
 
-from consumer.children import Guard
+from consumer.children import Guard, halt
 
 _HOST = "127.0.0.1"
 _READY = b"Server is ready to receive web requests"
@@ -127,7 +127,7 @@ class PrometheusServer:
 
     def pause(self) -> None:
         """Freeze the server: connections are taken by the kernel and never answered."""
-        self._running().send_signal(signal.SIGSTOP)
+        halt(self._running().pid)
 
     def resume(self) -> None:
         """Let a paused server go on."""

@@ -23,8 +23,17 @@ class Valve:
         self._flowing = asyncio.Event()
         self._flowing.set()
 
+    async def close(self) -> None:
+        """End every connection, also those that fell silent."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.opened += 1
+        if (task := asyncio.current_task()) is not None:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         flowing = self._flowing
         there_reader, there_writer = await asyncio.open_connection(self.host, self.port)
         try:
@@ -60,3 +69,4 @@ async def before(host: str, port: int) -> AsyncIterator[Valve]:
         yield valve
     finally:
         server.close()
+        await valve.close()

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from consumer.adapters.control_plane.trouble import ControlPlaneError, diagnosis
-from consumer.children import Guard
+from consumer.children import Guard, halt
 
 _ASK_AGAIN = 0.05
 _READ_BACK = 8_192
@@ -66,7 +66,7 @@ class Child:
 
     def pause(self) -> None:
         """Freeze it where it stands, as a machine that hangs would: connections stay open, mute."""
-        self._running().send_signal(signal.SIGSTOP)
+        halt(self._running().pid)
 
     def resume(self) -> None:
         """Let a paused server go on."""

@@ -16,7 +16,7 @@ from typing import Self
 
 from consumer.adapters.embedded_kafka.jars import KAFKA_VERSION, kafka_jars
 from consumer.adapters.embedded_kafka.trouble import EmbeddedKafkaError, PortTakenError, diagnosis
-from consumer.children import Guard, cache_root
+from consumer.children import Guard, cache_root, halt
 
 _HOST = "127.0.0.1"
 _STARTED = b"Kafka Server started"
@@ -144,7 +144,7 @@ class EmbeddedKafka:
 
     def pause(self) -> None:
         """Freeze the broker where it stands, as a machine that hangs would: connections stay open, mute."""
-        self._running().send_signal(signal.SIGSTOP)
+        halt(self._running().pid)
 
     def resume(self) -> None:
         """Let a paused broker go on."""
