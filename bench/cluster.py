@@ -69,7 +69,7 @@ async def wakes(servers: Bed, options: argparse.Namespace) -> None:
     start = servers.plane.audit_mark()
     async with running(servers, "ours") as program, Bare(servers, "bare").watched(servers.api) as loop:
         await program.eyes.all_known([*names, *sleepers])
-        await servers.settled()
+        await servers.settled(paces=True)
         print(
             f"  until {len(names) + len(sleepers)} sleeping services were known: {told(await counted(servers, start))}"
         )
@@ -79,7 +79,10 @@ async def wakes(servers: Bed, options: argparse.Namespace) -> None:
         await servers.settled(paces=True)
         print(f"\n  of the API server, for each of {warm + serial} wakes one at a time:")
         print(f"    {told(await counted(servers, start), warm + serial)}")
+        middle = servers.plane.audit_mark()
         large = await alternate(servers, (ours, bare), islice(names, warm + serial, None), [size] * pairs)
+        print(f"  and of {size * pairs}, {size} at once, in the first seconds: ", end="")
+        print(told(await counted(servers, middle), size * pairs))
         done = [await servers.scaled(way.way.namespace, start) for way in (ours, bare)]
         stages(f"one at a time, {serial} wakes", (ours, bare), done, [name for (name,) in groups[warm:]])
         for number, group in enumerate(large, 1):
