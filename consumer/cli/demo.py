@@ -1,16 +1,23 @@
 """`elasti demo`: a show on a real Kafka, in a terminal or line by line."""
 
 import sys
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import orjson
 
-from consumer.cli.options import finish_with, with_settings
+from consumer.cli.options import AwayProblem, finish_with, with_settings
 from consumer.core.schedule import InvalidDuration, parse_go_duration
+from consumer.ports import TargetError
 from consumer.settings import Settings
 from consumer.telemetry import configure_logging
+
+if TYPE_CHECKING:
+    from consumer.demo.stage import Open
 
 
 def _length(_: click.Context, __: click.Parameter, value: str | None) -> timedelta | None:
@@ -36,13 +43,27 @@ def _pictures(_: click.Context, __: click.Parameter, value: tuple[Path, ...]) ->
 
 @click.command(
     epilog="\b\nExamples:\n  elasti demo\n  elasti demo --for 60s\n  elasti demo --for 60s --json > figures.json\n"
-    "  elasti demo --for 45s --picture demo.svg\n\n"
+    "  elasti demo --for 45s --picture demo.svg\n"
+    "  elasti demo --cluster real\n\n"
     "\b\nWhile it runs, in another terminal (the address is in its first line):\n"
     "  elasti explain shop/cart --kafka-bootstrap 127.0.0.1:PORT"
 )
+@click.option(
+    "--cluster",
+    "place",
+    type=click.Choice(["simulated", "real"]),
+    default="simulated",
+    show_default=True,
+    help="real: a Kubernetes control plane on this machine (the first time it is built with Go, about 10 minutes); "
+    "its API server and controllers are real, and its pods get ready without being run.",
+)
 @click.option("--for", "length", metavar="DURATION", callback=_length, help="End by itself after this long, as in 60s.")
-@click.option("--plain", is_flag=True, help="One line a decision instead of the screen; so without a terminal.")
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON, and nothing else to standard output.")
+@click.option(
+    "--plain", "form", flag_value="plain", help="One line a decision instead of the screen; so without a terminal."
+)
+@click.option(
+    "--json", "form", flag_value="json", help="Print the summary as JSON, and nothing else to standard output."
+)
 @click.option(
     "--picture",
     "pictures",
@@ -52,25 +73,45 @@ def _pictures(_: click.Context, __: click.Parameter, value: tuple[Path, ...]) ->
     callback=_pictures,
     help="Save the last screen as .svg or .txt; may be repeated.",
 )
-@with_settings(("config", "kafka_bootstrap", "topic_prefix", "cluster"))
+# Not the setting `cluster`, a name in messages: here the word is for what is played on.
+@with_settings(("config", "kafka_bootstrap", "topic_prefix"))
 def command(
-    settings: Settings, length: timedelta | None, pictures: tuple[Path, ...], *, plain: bool, as_json: bool
+    settings: Settings, place: str, form: str | None, length: timedelta | None, pictures: tuple[Path, ...]
 ) -> int:
     """Watch a dozen services sleep and wake, each with its reason.
 
-    Kafka, worker, handler and gateway are real; cluster, metrics and callers are simulated. Keys break something on
-    purpose. Everything that was started ends with it, and nothing stays behind.
+    Kafka, worker, handler and gateway are real; metrics and callers are simulated, and so is the cluster, unless it is
+    asked for with `--cluster real`. Keys break something on purpose. Everything that was started ends with it, and
+    nothing stays behind.
     """
     configure_logging("console", "error")
-    shown = not (plain or as_json) and sys.stdout.isatty()
+    as_json = form == "json"
+    shown = form is None and sys.stdout.isatty()
     # Loaded here: `--help` must not wait for the clients of Kafka and Prometheus.
     from consumer.demo.play import Wishes, play  # noqa: PLC0415
 
     def say(line: str) -> None:
         click.echo(line, err=as_json)
 
-    summary = finish_with(play(settings, Wishes(length, shown=shown, say=say, pictures=pictures)))
+    cluster = _cluster(place, say)
+    summary = finish_with(play(settings, Wishes(cluster, length, shown=shown, say=say, pictures=pictures)))
     if summary is None:
         raise click.Abort
     click.echo(orjson.dumps(summary.as_json(), option=orjson.OPT_INDENT_2) if as_json else "\n".join(summary.lines()))
     return 0
+
+
+def _cluster(place: str, say: Callable[[str], None]) -> "Open":
+    if place == "simulated":
+        from consumer.demo.simulated import simulated  # noqa: PLC0415
+
+        return simulated
+    from consumer.demo.real import prepare, real  # noqa: PLC0415
+
+    try:
+        prepare(say)
+    except TargetError as error:
+        raise AwayProblem(str(error)) from None
+    except KeyboardInterrupt:
+        raise click.Abort from None
+    return partial(real, say=say)

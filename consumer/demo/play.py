@@ -14,7 +14,7 @@ from consumer.app.stopping import stop_on_signals, unless_stopped
 from consumer.demo import picture
 from consumer.demo.keys import pressed
 from consumer.demo.show import render
-from consumer.demo.stage import Stage, staged
+from consumer.demo.stage import Open, Stage, staged
 from consumer.demo.summary import Summary
 from consumer.settings import Settings
 
@@ -26,6 +26,7 @@ _FRAMES = 5
 class Wishes:
     """How the demo is to be played: for how long (None: until it is quit), where, and the files of its last screen."""
 
+    cluster: Open
     length: timedelta | None
     shown: bool
     say: Callable[[str], None]
@@ -37,6 +38,7 @@ async def play(settings: Settings, wishes: Wishes) -> Summary | None:
 
     Raises:
         LogError: Kafka could not be started, alone or in a group of errors.
+        TargetError: the cluster could not be started, alone or in a group of errors.
     """
     stopping, begun = asyncio.Event(), asyncio.Event()
     with stop_on_signals(stopping):
@@ -44,8 +46,10 @@ async def play(settings: Settings, wishes: Wishes) -> Summary | None:
 
 
 async def _play(settings: Settings, wishes: Wishes, stopping: asyncio.Event, begun: asyncio.Event) -> Summary:
-    async with staged(settings, say=wishes.say) as stage:
+    async with staged(settings, wishes.cluster, say=wishes.say) as stage:
         begun.set()
+        if stage.label.command:
+            wishes.say(f"to look into the cluster, in another terminal: {stage.label.command}")
         wishes.say(f"playing on a real Kafka at {stage.kafka}; Ctrl-C ends it")
         tellers: tuple[Coroutine[Any, Any, None], ...]
         if wishes.shown:

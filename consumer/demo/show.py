@@ -9,6 +9,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from consumer.demo.ground import Label
 from consumer.insight.board import Row, Standing
 from consumer.insight.journeys import Journey, Stage
 
@@ -56,6 +57,7 @@ class Scene:
     sleeps: int
     saved: timedelta
     news: Sequence[str]
+    label: Label
 
 
 def short(length: timedelta) -> str:
@@ -108,7 +110,7 @@ def _cells(journey: Journey, length: int) -> Sequence[int]:
 def render(scene: Scene, now: datetime, size: ConsoleDimensions) -> RenderableType:
     """Draw the whole screen for a terminal of this size."""
     wide = size.width >= WIDE
-    room = min(NEWS, size.height - len(scene.rows) - _LINES_AROUND)
+    room = min(NEWS, size.height - len(scene.rows) - _LINES_AROUND - bool(scene.label.command))
     parts = [_head(scene, wide=wide), _services(scene, now, wide=wide)]
     if room > 0:
         parts.append(_news(scene.news[-room:], room))
@@ -120,7 +122,7 @@ def _head(scene: Scene, *, wide: bool) -> RenderableType:
     worker = (f"worker {scene.worker}", "green") if scene.worker else ("worker is dead", "bold red")
     line = Text.assemble(
         ("elasti demo ", "bold"),
-        (" SIMULATED cluster and metrics " if wide else " SIMULATED cluster ", "black on yellow"),
+        (f" {scene.label.full if wide else scene.label.short} ", "black on yellow"),
         f" {'real ' if wide else ''}Kafka {scene.kafka}  ",
         worker,
         f"  {clock}",
@@ -131,7 +133,8 @@ def _head(scene: Scene, *, wide: bool) -> RenderableType:
     )
     alarms = Text(" Prometheus is blind: nothing may go to sleep on its word ", "white on red") if scene.blind else None
     frost = Text(" frozen: no sleeps, wakes go on ", "white on blue") if scene.frozen else None
-    return Group(*(_one_line(part) for part in (line, figures, alarms, frost) if part is not None))
+    command = Text(scene.label.command, style="bright_black") if scene.label.command else None
+    return Group(*(_one_line(part) for part in (line, command, figures, alarms, frost) if part is not None))
 
 
 def _states(rows: Sequence[Row], *, wide: bool) -> str:

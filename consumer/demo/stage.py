@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,20 +12,20 @@ import aiohttp
 from aiohttp import web
 
 from consumer.adapters.clock import BrokerClock
-from consumer.adapters.simulated_cluster import SimulatedCluster, Startup
 from consumer.app import log
 from consumer.app.dev import embedded
 from consumer.app.running import Assignment, Started, run
 from consumer.core.service import ServiceKey
 from consumer.demo.child import WorkerProcess
 from consumer.demo.folder import guarded_folder
+from consumer.demo.ground import Ground, Label
 from consumer.demo.metrics import PretendPrometheus, Sample, sample
 from consumer.demo.scenario import ACTORS, policy_of
 from consumer.demo.show import NEWS, Scene
 from consumer.demo.summary import Summary
 from consumer.insight.board import Board, Standing
 from consumer.insight.brief import brief
-from consumer.ports import Output, Record, TargetKey
+from consumer.ports import Clock, Output, Record
 from consumer.settings import Role, Settings
 from schemas.codec import Undecodable, decode
 from schemas.control import Control, Freeze
@@ -36,6 +36,8 @@ from schemas.service_status import ServiceStatus
 from schemas.topics import Topic
 
 Say = Callable[[str], None]
+Open = Callable[[Path, Clock], AbstractAsyncContextManager[Ground]]
+"""Starts a cluster with the actors' workloads, whose files may lie in this folder."""
 
 INTERVAL = timedelta(seconds=2)
 SESSION = timedelta(seconds=3)
@@ -46,7 +48,7 @@ _SECOND = timedelta(seconds=1)
 class _World:
     """The make-believe surroundings: cluster, metrics, clock, and the folder for policies and logs."""
 
-    cluster: SimulatedCluster
+    ground: Ground
     prometheus: PretendPrometheus
     clock: BrokerClock
     folder: Path
@@ -71,6 +73,11 @@ class Stage:
         return self._world.clock.read().now
 
     @property
+    def label(self) -> Label:
+        """What the cluster of the demo is."""
+        return self._world.ground.label
+
+    @property
     def kafka(self) -> str:
         """Where the Kafka of the demo is."""
         return self._settings.kafka_bootstrap[0]
@@ -85,7 +92,6 @@ class Stage:
 
     def scene(self, length: timedelta | None) -> Scene:
         """What is to be shown now."""
-        usage = self._world.cluster.usage()
         return Scene(
             rows=self.board.rows(),
             elapsed=self.elapsed(),
@@ -96,13 +102,14 @@ class Stage:
             frozen=self.frozen,
             wakes=self.board.journeys.wakes,
             sleeps=self.board.journeys.sleeps,
-            saved=usage.saved,
+            saved=self._world.ground.pod_time(self.now()).saved,
             news=tuple(self.news),
+            label=self.label,
         )
 
     def summary(self) -> Summary:
         """What it came to so far."""
-        usage = self._world.cluster.usage()
+        usage = self._world.ground.pod_time(self.now())
         journeys = self.board.journeys
         return Summary(
             ran=self.elapsed(),
@@ -208,19 +215,18 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(settings: Settings, *, say: Say) -> AsyncIterator[Stage]:
+async def staged(settings: Settings, cluster: Open, *, say: Say) -> AsyncIterator[Stage]:
     """Start a Kafka, the surroundings, handler, gateway and worker; end and remove all of it afterwards."""
     async with (
         guarded_folder("elasti-demo-") as folder,
         embedded(settings, say=say) as ready,
-        _world(folder) as world,
+        _world(folder, cluster) as world,
         _metrics(world) as address,
     ):
-        policies = world.folder / "policies.yaml"
-        policies.write_text("---\n".join(policy_of(actor, prometheus=address) for actor in ACTORS), encoding="utf-8")
+        await world.ground.take("---\n".join(policy_of(actor, prometheus=address) for actor in ACTORS))
         ours = ready.model_copy(
             update={
-                "policies": (policies,),
+                **world.ground.settings,
                 "polling_interval": INTERVAL,
                 "http_host": "127.0.0.1",
                 "http_port": 0,
@@ -228,7 +234,7 @@ async def staged(settings: Settings, *, say: Say) -> AsyncIterator[Stage]:
         )
         say("starting the handler and the gateway in this process, the worker in one of its own")
         async with _running(ours, world) as gateway, asyncio.TaskGroup() as tasks:
-            worker = WorkerProcess(_worker_arguments(ours), log=world.folder / "worker.log")
+            worker = WorkerProcess((*_worker_arguments(ours), *world.ground.flags), log=world.folder / "worker.log")
             stage = Stage(ours, world, worker, gateway=gateway)
             playing = [tasks.create_task(work()) for work in (worker.run, stage.play, stage.follow)]
             yield stage
@@ -242,7 +248,6 @@ def _worker_arguments(settings: Settings) -> Sequence[str]:
         "--roles=worker",
         f"--kafka-bootstrap={','.join(settings.kafka_bootstrap)}",
         f"--topic-prefix={settings.topic_prefix}",
-        f"--policies={settings.policies[0]}",
         f"--polling-interval={INTERVAL.total_seconds():g}s",
         f"--kafka-session-timeout={SESSION.total_seconds():g}s",
         "--http-host=127.0.0.1",
@@ -252,11 +257,8 @@ def _worker_arguments(settings: Settings) -> Sequence[str]:
 
 
 @asynccontextmanager
-async def _world(folder: Path) -> AsyncIterator[_World]:
+async def _world(folder: Path, cluster: Open) -> AsyncIterator[_World]:
     clock = BrokerClock()
-    cluster = SimulatedCluster(clock)
-    for actor in ACTORS:
-        cluster.create(TargetKey(actor.key.namespace, actor.target), startup=Startup(actor.starts_in))
     started = clock.read().now
 
     def samples() -> Sequence[Sample]:
@@ -270,10 +272,10 @@ async def _world(folder: Path) -> AsyncIterator[_World]:
         ]
         return [sample("up", 1, container="prometheus"), *loads]
 
-    async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(cluster.run())
-        yield _World(cluster, PretendPrometheus(samples), clock, folder)
-        running.cancel()
+    async with cluster(folder, clock) as ground:
+        # Its start can take seconds, and the traffic begins after it.
+        started = clock.read().now
+        yield _World(ground, PretendPrometheus(samples), clock, folder)
 
 
 @asynccontextmanager
@@ -294,7 +296,7 @@ async def _running(settings: Settings, world: _World) -> AsyncIterator[int]:
     """Run handler and gateway in this process; yields the gateway's port."""
     stopping = asyncio.Event()
     up: asyncio.Future[Started] = asyncio.get_running_loop().create_future()
-    assignment = Assignment(settings, frozenset({Role.HANDLER, Role.GATEWAY}), targets=world.cluster)
+    assignment = Assignment(settings, frozenset({Role.HANDLER, Role.GATEWAY}), targets=world.ground.targets)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(run(assignment, stopping=stopping, started=up.set_result))
         yield (await up).port

@@ -12,6 +12,7 @@ from rich.console import Console, ConsoleDimensions
 from consumer.core.service import ServiceKey
 from consumer.demo import picture
 from consumer.demo.show import KEYS, Scene, bar, many, render, short, short_clock
+from consumer.demo.simulated import SIMULATED
 from consumer.insight.board import Row
 from consumer.insight.journeys import Journey
 
@@ -48,6 +49,7 @@ SCENE = Scene(
     sleeps=1,
     saved=143 * SECOND,
     news=("09:30:00 shop/cart          up    a request came at 09:30:00 [request]",),
+    label=SIMULATED,
 )
 
 
