@@ -114,8 +114,9 @@ class Examination:
         server = self._settings.prometheus_address
         policies = [policy for policy in known if server is not None or _name_their_own(policy)]
         if len(policies) < len(known):
+            without = len(known) - len(policies)
             self._unnamed.append(
-                f"no Prometheus is named for the {len(known) - len(policies)} policies that name none themselves; set "
+                f"Prometheus for {without} {'policy that names' if without == 1 else 'policies that name'} none; set "
                 f"{environment_name('prometheus_address')} or {flag_name('prometheus_address')}"
             )
         if not policies:

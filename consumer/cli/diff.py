@@ -89,9 +89,10 @@ def _line(one: Compared) -> None:
 def _verdict(total: Compared, back: timedelta) -> str:
     if not total.sleeps:
         return f"In the last {span(back)} the mode withheld no sleep."
+    sleeps = "sleep" if total.sleeps == 1 else "sleeps"
     right = 100 * (total.sleeps - total.false_sleeps) / total.sleeps
     return (
-        f"In the last {span(back)}: {total.sleeps} sleeps withheld, {total.false_sleeps} of them false "
+        f"In the last {span(back)}: {total.sleeps} {sleeps} withheld, {total.false_sleeps} of them false "
         f"({right:.1f}% right);\nthey would have saved {total.saved / _HOUR:.1f} replica hours."
     )
 

@@ -166,6 +166,9 @@ def pace(before: ResourceStatus | None, after: ResourceStatus) -> timedelta | No
     codes = _code(before), _code(after)
     if codes[0] == codes[1]:
         return None
+    # The first judgement of a new policy is waited for; and "asleep" of what somebody else woke would be a lie.
+    if codes[0] is None or (codes[0] is Code.ASLEEP and before.replicas):
+        return AT_ONCE
     swings = all(code in _IN_USE for code in codes) and bool(after.replicas)
     return SOMETIME if swings else SOON
 

@@ -104,7 +104,9 @@ def _standing(story: Story) -> tuple[str, datetime | None]:
     """How it stands, and when it came to stand so: the last result that changed it."""
     target = story.state.target if story.state else None
     if target is None:
-        return "not observed yet", None
+        last = story.decisions[-1].message if story.decisions else None
+        left = last is not None and last.reason.code == Code.POLICY_DELETED
+        return ("not looked after any more" if left else "not observed yet"), None
     if target.replicas == 0:
         return "asleep", _last(story, lambda result: result.replicas == 0)
     if target.ready == 0:

@@ -106,7 +106,7 @@ def test_policies_that_may_not_be_listed_do_not_hide_the_rest(elasti: Elasti, he
 def test_a_server_that_is_not_known_here_is_said_and_no_finding(elasti: Elasti, here: Installation) -> None:
     said = elasti("doctor", places=here)
     assert said.code == 0
-    assert "not looked at: no Prometheus is named for the 1 policies" in said.out
+    assert "not looked at: Prometheus for 1 policy that names none; set" in said.out
     assert "ELASTI_PROMETHEUS_ADDRESS" in said.out
 
 

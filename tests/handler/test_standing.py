@@ -151,3 +151,15 @@ def test_traffic_is_no_news_a_sleep_is_at_once(after: ResourceStatus, wait: time
 def test_the_first_status_of_all_is_news() -> None:
     assert pace(None, NOW) == AT_ONCE
     assert pace(status(Knowledge()), status(replace(Knowledge(), present=AWAKE.present))) == AT_ONCE
+
+
+def test_the_first_judgement_of_a_policy_is_news_at_once() -> None:
+    assert pace(status(replace(AWAKE, present=None)), status(judged(Code.NEWBORN))) == AT_ONCE
+
+
+def test_what_somebody_else_woke_is_not_said_to_be_asleep_for_long() -> None:
+    woken = status(judged(Code.ASLEEP))
+    assert pace(woken, status(judged(Code.COOLING_DOWN))) == AT_ONCE
+    assert pace(woken, woken) is None
+    sleeping = replace(AWAKE, view=seen(replicas=0))
+    assert pace(status(judged(Code.ASLEEP, sleeping)), status(judged(Code.FROZEN, sleeping))) == SOON

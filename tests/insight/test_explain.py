@@ -7,6 +7,7 @@ from consumer.core.reasons import Code
 from consumer.core.service import Mode, ServiceKey
 from consumer.insight.explain import Explanation, explain
 from tests.insight.bed import History
+from tests.worker.bed import WEB
 
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
@@ -182,6 +183,16 @@ async def test_a_switch_flipped_later_does_not_hold_earlier() -> None:
     assert Code.FROZEN in blocking(frozen)
     assert "sleeps are frozen by maria (*): a sale [frozen]" in frozen.answer
     assert Code.FROZEN not in blocking(then)
+
+
+async def test_of_a_deleted_policy_it_says_that_nobody_looks_after_the_service_any_more() -> None:
+    history = History()
+    async with history.running():
+        await asleep(history)
+        history.bed.policies.drop(WEB)
+        await history.passes(MINUTE)
+        told = await history.explained()
+    assert told.answer.startswith("shop/web is not looked after any more because its policy was deleted, so ")
 
 
 async def test_of_an_unknown_service_it_says_so_and_that_nothing_would_wake_it() -> None:

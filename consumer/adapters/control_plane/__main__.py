@@ -42,6 +42,7 @@ async def _run(cache: Path) -> None:
         sys.stdout.write(f"export KUBECONFIG={plane.kubeconfig()} PATH={plane.program('kubectl').parent}:$PATH\n")
         sys.stdout.flush()
         _say("ready; paste the line above into another terminal, Ctrl-C ends it and removes all of it")
+        _say("no scheduler runs: a pod that names the node itself (spec.nodeName: bed) runs, others stay Pending")
         await told.wait()
 
 

@@ -52,6 +52,7 @@ async def from_kubeconfig(clock: Clock, *, file: Path | None = None, context: st
     """
     # Loaded here: it takes most of a second, and nothing but the way in needs it.
     from kubernetes_asyncio.config import ConfigException, load_kube_config  # noqa: PLC0415
+    from kubernetes_asyncio.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION  # noqa: PLC0415
 
     async def load(configuration: "Configuration") -> None:
         try:
@@ -59,7 +60,7 @@ async def from_kubeconfig(clock: Clock, *, file: Path | None = None, context: st
                 config_file=str(file) if file else None, context=context, client_configuration=configuration
             )
         except ConfigException as error:
-            where = f"the kubeconfig {file or '(where kubectl looks)'}"
+            where = f"the kubeconfig {file or f'{KUBE_CONFIG_DEFAULT_LOCATION} (where kubectl looks)'}"
             raise TargetForbiddenError(f"{where} can not be used: {error}; name another, or a context of it") from error
         except OSError as error:
             raise TargetBusyError(f"a credential plugin of the kubeconfig failed: {error}") from error
