@@ -1,5 +1,6 @@
 """Keeps a policy's resource until its target is given back: by our finalizer, without the log if need be."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
@@ -27,6 +28,8 @@ from consumer.ports import (
     TargetView,
 )
 
+_AT_A_TIME = 16
+"""At a first start every policy is to be held; a wake in that time must not stand behind thousands of such calls."""
 _log = structlog.get_logger(__name__)
 
 
@@ -51,6 +54,7 @@ class Keeper:
         self._tell = means.tell
         self._errands = errands
         self._at_work: set[tuple[str, ResourceRef]] = set()
+        self._turns = asyncio.Semaphore(_AT_A_TIME)
 
     def seen(self, entry: PolicyEntry) -> None:
         """A policy is in force, and ours to keep."""
@@ -102,7 +106,8 @@ class Keeper:
         try:
             while True:
                 try:
-                    await attempt()
+                    async with self._turns:
+                        await attempt()
                 except TargetError as error:
                     failures += 1
                     log = _log.error if isinstance(error, TargetForbiddenError) and failures == 1 else _log.warning

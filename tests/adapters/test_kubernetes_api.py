@@ -27,9 +27,13 @@ class Server:
         self.body = b"{}"
         self.hanging = False
         self.seen: list[web.Request] = []
+        self.awaited = 0
+        self.all_came = asyncio.Event()
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.seen.append(request)
+        if len(self.seen) == self.awaited:
+            self.all_came.set()
         if self.hanging:
             await asyncio.Event().wait()
         return web.Response(status=self.status, body=self.body)
@@ -126,6 +130,28 @@ async def test_a_server_that_is_not_there_is_away() -> None:
     with pytest.raises(TargetBusyError, match="broke off GET /x"):
         await api.get("/x")
     await api.close()
+
+
+async def test_watches_leave_connections_to_calls_however_many_there_are(server: Server, api: Api) -> None:
+    server.hanging, server.awaited = True, 100
+    async with asyncio.TaskGroup() as tasks:
+        watches = [tasks.create_task(_watch(api)) for _ in range(server.awaited)]
+        await server.all_came.wait()
+        server.hanging = False
+        assert await api.get("/apis") == {}
+        for watch in watches:
+            watch.cancel()
+
+
+async def _watch(api: Api) -> None:
+    async for _ in api.lines("/api/v1/pods", {"watch": "1"}, timedelta(minutes=1)):
+        pass
+
+
+async def test_what_comes_after_the_end_opens_nothing_any_more(api: Api) -> None:
+    await api.close()
+    with pytest.raises(TargetBusyError, match="closed"):
+        await api.get("/apis")
 
 
 async def test_a_watch_that_is_refused_or_speaks_no_json_is_told(server: Server, api: Api) -> None:

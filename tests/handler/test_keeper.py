@@ -8,7 +8,7 @@ from consumer.adapters.memory_autoscalers import AutoscalerState, MemoryAutoscal
 from consumer.adapters.memory_notices import MemoryNotices
 from consumer.adapters.memory_resources import MemoryResources
 from consumer.core.policy import Pause, PauseKind
-from consumer.core.service import Autoscaler, Mode
+from consumer.core.service import Autoscaler, Mode, ServiceKey
 from consumer.elastiservice import FINALIZER
 from consumer.ports import (
     AutoscalerKey,
@@ -67,6 +67,33 @@ async def test_a_resource_is_held_at_first_sight_and_once(bed: ApiBed) -> None:
         bed.policies.put_entry(replace(ENTRY, held=True))
         await settled()
     assert [what for what, _ in bed.told.writes].count("finalizer") == 1
+
+
+class Crowd(MemoryResources):
+    """Counts how many calls are under way at once."""
+
+    under_way = most = done = 0
+
+    async def hold(self, resource: ResourceRef) -> None:
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        await settled()
+        await super().hold(resource)
+        self.under_way -= 1
+        self.done += 1
+
+
+async def test_a_thousand_resources_are_held_some_at_a_time_so_that_wakes_come_through(bed: ApiBed) -> None:
+    bed.resources = crowd = Crowd(bed.clock)
+    for number in range(1_000):
+        key = ServiceKey("shop", f"web-{number}")
+        ref = ResourceRef("shop", f"web-{number}", f"r-{number}")
+        crowd.create(ref)
+        bed.policies.put_entry(replace(ENTRY, key=key, policy=replace(policy(), key=key), resource=ref))
+    async with bed.running():
+        while crowd.done < 1_000:
+            await settled()
+    assert crowd.most == 16
 
 
 async def test_a_resource_that_comes_later_is_held_too_and_after_errors(bed: ApiBed) -> None:

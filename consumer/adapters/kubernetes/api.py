@@ -72,18 +72,24 @@ class _Call:
     timeout: aiohttp.ClientTimeout
     data: bytes | None = None
     content_type: str = "application/json"
+    endless: bool = False
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
 
 
 class Api:
-    """One pool of connections to one API server; every call raises TargetError, and only that."""
+    """The connections to one API server; every call raises TargetError, and only that.
+
+    Watches have connections of their own: two for each namespace, they would leave none of a bounded pool to calls.
+    """
 
     def __init__(self, access: Access, *, limit: timedelta = _LIMIT) -> None:
         self._access = access
         self._limit = aiohttp.ClientTimeout(total=limit.total_seconds())
-        self._session: aiohttp.ClientSession | None = None
+        self._calls: aiohttp.ClientSession | None = None
+        self._watches: aiohttp.ClientSession | None = None
+        self._closed = False
 
     async def get(self, path: str, parameters: Parameters | None = None) -> object:
         """Read an object or a list."""
@@ -105,7 +111,7 @@ class Api:
     async def lines(self, path: str, parameters: Parameters, quiet: timedelta) -> AsyncIterator[object]:
         """Yield each line of a watch as JSON until the server ends it; TargetBusyError after `quiet` without any."""
         waiting = aiohttp.ClientTimeout(total=None, sock_connect=quiet.total_seconds(), sock_read=quiet.total_seconds())
-        call = _Call("GET", path, parameters, waiting)
+        call = _Call("GET", path, parameters, waiting, endless=True)
         async with self._asked(call) as response:
             if response.status >= _BAD:
                 raise _refusal(call, response, await response.read())
@@ -122,10 +128,11 @@ class Api:
                 raise TargetInvalidError(f"the API answered {call} without a date") from None
 
     async def close(self) -> None:
-        """Close every connection."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        """Close every connection, for good."""
+        self._closed = True
+        for session in (self._calls, self._watches):
+            if session is not None:
+                await session.close()
 
     async def _called(
         self, method: str, path: str, parameters: Parameters, *, body: object = None, kind: PatchKind | None = None
@@ -144,7 +151,7 @@ class Api:
         if token := await self._access.token():
             headers["Authorization"] = f"Bearer {token}"
         try:
-            async with self._open().request(
+            async with self._session_for(call).request(
                 call.method,
                 f"{self._access.server}{call.path}",
                 params=call.parameters,
@@ -159,13 +166,19 @@ class Api:
         except (aiohttp.ClientError, OSError) as error:
             raise TargetBusyError(f"the API broke off {call}: {type(error).__name__}") from error
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            connector = aiohttp.TCPConnector(limit=_CONNECTIONS, ssl=self._access.secure)
-            self._session = aiohttp.ClientSession(
-                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), read_bufsize=_LINE
-            )
-        return self._session
+    def _session_for(self, call: _Call) -> aiohttp.ClientSession:
+        if self._closed:
+            raise TargetBusyError(f"{call} came too late: the way to the API is closed already")
+        if call.endless:
+            self._watches = self._watches or self._opened(limit=0)
+            return self._watches
+        self._calls = self._calls or self._opened(limit=_CONNECTIONS)
+        return self._calls
+
+    def _opened(self, *, limit: int) -> aiohttp.ClientSession:
+        """Open a pool of so many connections; 0: of as many as are asked for."""
+        connector = aiohttp.TCPConnector(limit=limit, ssl=self._access.secure)
+        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), read_bufsize=_LINE)
 
 
 _REFUSALS: Final[Mapping[int, type[TargetError]]] = {
