@@ -151,34 +151,32 @@ async def send(program: Running, names: Sequence[str]) -> None:
 
 
 async def memory(servers: Bed, options: argparse.Namespace) -> None:
-    """The memory of the whole program that knows many services at zero."""
-    count = 200 if options.quick else options.services
-    rest = 5 if options.quick else 60
+    """The memory of the whole program that knows many services at zero: at the very first start, and at the next."""
+    count, rest = (200, 5) if options.quick else (options.services, 30)
     await servers.fill("empty", [])
     async with running(servers, "empty") as program:
         await servers.settled()
         empty = program.memory()
+    print(f"  {empty:.0f} MB without services")
     names = [f"service-{number}" for number in range(count)]
     await servers.fill("many", [(where, paused(manifest)) for where, manifest in asleep(names)])
-    start, began = servers.plane.audit_mark(), time.time()
-    async with running(servers, "many") as program:
-        await program.eyes.all_known(names)
-        known, worked = time.time() - began, program.cpu()
-        await servers.settled(paces=True)
-        settled = time.time() - began
-        first, start = await counted(servers, start), servers.plane.audit_mark()
-        least, worked = program.memory(), program.cpu()
-        await asyncio.sleep(rest)
-        worked, full = program.cpu() - worked, program.memory()
-        later = await counted(servers, start)
-    print(f"  {count} services known after {known:.0f} s, at rest after {settled:.0f} s; asked: {told(first)}")
-    print(f"  at rest for {rest} s: {worked / rest * 100:.1f} % of a core; asked: {told(later)}")
-    print(
-        f"  memory: {empty:.0f} MB without services, {least:.0f} MB at rest with {count}, {full:.0f} MB {rest} s later"
-    )
-    each = (full - empty) / count
-    print(f"  that is {each * 1024:.1f} KB a service", end="")
-    print("" if count >= 10_000 else f"; 10,000 would take {empty + each * 10_000:.0f} MB (extrapolated, not measured)")
+    for title in ("first start", "next start"):
+        start, began = servers.plane.audit_mark(), time.time()
+        async with running(servers, "many") as program:
+            await program.eyes.all_known(names)
+            known = time.time() - began
+            await servers.settled(paces=title == "first start")
+            settled = time.time() - began
+            first, start, worked = await counted(servers, start), servers.plane.audit_mark(), program.cpu()
+            await asyncio.sleep(rest)
+            worked, full = program.cpu() - worked, program.memory()
+            later = await counted(servers, start)
+        each = (full - empty) / count
+        print(f"  {title}, {count} services: up after {known:.0f} s, nothing left to write after {settled:.0f} s")
+        print(f"    asked until then: {told(first)}")
+        print(f"    {rest} s at rest: {worked / rest * 100:.1f} % of a core; asked: {told(later)}")
+        print(f"    memory {full:.0f} MB, {each * 1024:.1f} KB a service", end="")
+        print("" if count >= 10_000 else f"; 10,000: {empty + each * 10_000:.0f} MB (extrapolated, not measured)")
 
 
 def asleep(names: Sequence[str], **spec: object) -> Objects:
