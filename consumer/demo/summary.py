@@ -55,7 +55,7 @@ class Summary:
             "workerDeaths": self.deaths,
             "podSeconds": {"used": self.used.total_seconds(), "alwaysOn": self.always_on.total_seconds()},
             "wakeLatencyMs": {
-                stage: {"count": known.count, "p50": _ms(known.p50), "p99": _ms(known.p99)}
+                stage.value: {"count": known.count, "p50": _ms(known.p50), "p99": _ms(known.p99)}
                 for stage, known in self.spreads.items()
             },
         }
