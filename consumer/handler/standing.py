@@ -42,6 +42,9 @@ _IN_USE: Final = frozenset(
 )
 """The codes of a good day: a service that is used swings between them, and nobody has to be told at once."""
 
+_ON_THE_WAY: Final = frozenset({Code.UNFINISHED, Code.WAITING_READY})
+"""The codes that say of a service that no replica serves yet: a falsehood once one does."""
+
 _NOT_READY: Final = frozenset(
     {
         *(Code.BLIND, Code.STALE, Code.CLOCK, Code.NEVER_READY, Code.CONTESTED, Code.GUARD_TIMEOUT),
@@ -169,7 +172,8 @@ def pace(before: ResourceStatus | None, after: ResourceStatus) -> timedelta | No
     # The first judgement of a new policy is waited for; and "asleep" of what somebody else woke would be a lie.
     if codes[0] is None or (codes[0] is Code.ASLEEP and before.replicas):
         return AT_ONCE
-    swings = all(code in _IN_USE for code in codes) and bool(after.replicas)
+    arrived = codes[0] in _ON_THE_WAY and codes[1] not in _ON_THE_WAY
+    swings = all(code in _IN_USE for code in codes) and bool(after.replicas) and not arrived
     return SOMETIME if swings else SOON
 
 

@@ -157,6 +157,14 @@ def test_the_first_judgement_of_a_policy_is_news_at_once() -> None:
     assert pace(status(replace(AWAKE, present=None)), status(judged(Code.NEWBORN))) == AT_ONCE
 
 
+@pytest.mark.parametrize("code", [Code.UNFINISHED, Code.WAITING_READY])
+def test_a_service_that_got_ready_is_not_said_to_be_on_its_way_for_minutes(code: Code) -> None:
+    waking = status(judged(code))
+    assert pace(waking, status(judged(Code.COOLING_DOWN))) == SOON
+    assert pace(waking, status(judged(Code.SLEEP_BUDGET))) == SOON
+    assert pace(status(judged(Code.UNFINISHED)), status(judged(Code.WAITING_READY))) == SOMETIME
+
+
 def test_what_somebody_else_woke_is_not_said_to_be_asleep_for_long() -> None:
     woken = status(judged(Code.ASLEEP))
     assert pace(woken, status(judged(Code.COOLING_DOWN))) == AT_ONCE
