@@ -14,7 +14,7 @@ LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: .venv/.ready ## a real Kafka, worker, handler and gateway on a simulated cluster (ARGS="--for 60s")
+demo: .venv/.ready ## a real Kafka, worker, handler and gateway on a simulated cluster (ARGS="--for 60s --cluster real")
 	.venv/bin/elasti demo $(ARGS)
 
 test: .venv/.ready ## the fast tests
