@@ -64,9 +64,10 @@ Event = Appeared | Gone | Whole | Broken
 
 @dataclass(slots=True)
 class _Place:
-    """From which version a watch goes on."""
+    """From which version a watch goes on; `works`: one did go on, so that a listing was not all that there is."""
 
     version: str
+    works: bool = False
 
 
 class Watching:
@@ -82,21 +83,18 @@ class Watching:
         """Yield all objects, `Whole`, and then what changes; after a gap all of it again."""
         failures = 0
         while True:
+            place = _Place("")
             try:
-                place = _Place("")
                 async for event in self._listed(path, place):
                     yield event
-                failures = 0
                 async for event in self._watched(path, place):
                     yield event
-            except ExpiredError:
-                # What is too old to go on from is simply listed anew.
-                failures += 1
             except TargetError as error:
-                failures += 1
-                yield Broken(error)
-            if failures:
-                await self._clock.sleep(self._pause(failures))
+                # Where lists are allowed and watches are not, a fleet would be listed once a second.
+                failures = 1 if place.works else failures + 1
+                if not isinstance(error, ExpiredError):
+                    yield Broken(error)
+            await self._clock.sleep(self._pause(failures))
 
     async def _listed(self, path: str, place: _Place) -> AsyncIterator[Event]:
         uids: set[str] = set()
@@ -130,6 +128,7 @@ class Watching:
                 # A proxy that ends every watch at once, without a word, would be asked hundreds of times a second.
                 failed = asyncio.get_running_loop().time() - began < _FIRST.total_seconds()
             failures = failures + 1 if failed and place.version == before else 0
+            place.works = place.works or not failed
             if failures >= _FAILED_FOR_GOOD:
                 # The server may have been set back to an older store, and not know this version for a long time.
                 raise ExpiredError("the watch does not go on from here")
@@ -153,13 +152,13 @@ class Watching:
 def _understood(line: object, place: _Place) -> Event | None:
     match line:
         case {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": str(version)}}}:
-            place.version = version
+            place.version, place.works = version, True
             return None
         case {"type": "ADDED" | "MODIFIED", "object": {"metadata": {"resourceVersion": str(version)}} as content}:
-            place.version = version
+            place.version, place.works = version, True
             return Appeared(content)
         case {"type": "DELETED", "object": {"metadata": {"resourceVersion": str(version)}} as content}:
-            place.version = version
+            place.version, place.works = version, True
             return Gone(content)
         case {"type": "ERROR", "object": {"code": 410}}:
             raise ExpiredError("the version to go on from is too old")
