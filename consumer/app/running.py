@@ -23,7 +23,7 @@ from consumer.errors import first_error
 from consumer.gateway.remote import RemoteWake
 from consumer.gateway.server import serving
 from consumer.gateway.wiring import DirectWake, GatewayPorts, GatewaySettings, Health
-from consumer.ports import Clock, PolicyEntry, TargetGoneError, TargetKey, Targets
+from consumer.ports import Clock, Policies, PolicyEntry, TargetGoneError, TargetKey, Targets
 from consumer.settings import ClusterAccess, Role, Settings, SettingsError, environment_name, flag_name
 from consumer.telemetry import Telemetry
 from consumer.worker.worker import Worker
@@ -133,7 +133,7 @@ def _background(assignment: Assignment, commons: Commons) -> Iterator[Coroutine[
     """Yield what goes on beside the roles for as long as they run."""
     policies, targets = commons.policies, commons.doors.targets if commons.doors else None
     yield policies.run()
-    yield _count_policies(policies, commons.telemetry)
+    yield count_policies(policies, commons.telemetry)
     if isinstance(targets, SimulatedCluster) and assignment.targets is None:
         yield targets.run()
         yield _populate(targets, policies)
@@ -141,15 +141,20 @@ def _background(assignment: Assignment, commons: Commons) -> Iterator[Coroutine[
         yield follow_targets(targets, policies)
 
 
-async def _count_policies(policies: PolicySource, telemetry: Telemetry) -> None:
+async def count_policies(policies: Policies, telemetry: Telemetry) -> None:
+    """Keep the count of valid and invalid policies, for ever."""
     changes = policies.changes()
     await policies.listed()
+    # Told of each by itself: to look at all of 10,000 at each of the 10,000 first changes took eleven seconds.
+    invalid = {key: bool(entry.problems) for key, entry in policies.entries().items()}
+    faulty = sum(invalid.values())
     while True:
-        entries = policies.entries().values()
-        telemetry.policies(
-            valid=sum(not entry.problems for entry in entries), invalid=sum(bool(entry.problems) for entry in entries)
-        )
-        await anext(changes)
+        telemetry.policies(valid=len(invalid) - faulty, invalid=faulty)
+        change = await anext(changes)
+        faulty -= invalid.pop(change.key, False)
+        if isinstance(change, PolicyEntry):
+            invalid[change.key] = bool(change.problems)
+            faulty += invalid[change.key]
 
 
 async def _populate(cluster: SimulatedCluster, policies: PolicySource) -> None:
