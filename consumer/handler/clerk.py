@@ -11,10 +11,11 @@ from consumer.core.service import ServiceKey
 from consumer.handler.calls import Calls
 from consumer.handler.errands import Errands, first_of
 from consumer.handler.herald import Herald
-from consumer.handler.notices import of_code
+from consumer.handler.notices import camel, of_code
 from consumer.handler.scene import Scene
 from consumer.handler.standing import AT_ONCE, READY, SOON, Knowledge, Present, pace, status_of, status_of_shadowed
 from consumer.ports import (
+    Condition,
     Notice,
     Policies,
     PolicyEntry,
@@ -24,6 +25,8 @@ from consumer.ports import (
     TargetError,
     TargetForbiddenError,
     TargetGoneError,
+    TargetInvalidError,
+    Truth,
 )
 
 _AT_A_TIME = 16
@@ -162,17 +165,21 @@ class Clerk:
         target = scene.target(entry.key)
         if target is None or entry.policy is None:
             return Knowledge(present=present)
+        refused = None
         if scene.view(target) is None and not scene.is_gone(target):
             try:
                 # The watch shows what is there; that something never was can only be asked.
                 await self._sources.calls.look(target)
             except TargetGoneError:
                 _log.info("target missing", target=str(target), service=str(entry.key))
+            except (TargetInvalidError, TargetForbiddenError) as error:
+                refused = Condition(READY, Truth.FALSE, f"Target{camel(error.code)}", str(error))
         return Knowledge(
             older=self._sources.policies.conflict(entry.policy),
             present=present,
             view=scene.view(target),
             gone=scene.is_gone(target),
+            refused=refused,
             awake=scene.awake_replicas(target),
         )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from consumer.core.policy import Policy
-from consumer.core.service import OWN_MANAGER, ServiceKey
+from consumer.core.service import OWN_MANAGER, Mode, ServiceKey
 from consumer.handler.calls import Calls
 from consumer.handler.errands import Errands
 from consumer.handler.notices import SUCCESS
@@ -20,16 +20,20 @@ from consumer.ports import (
     PolicyGone,
     ResourceRef,
     Resources,
+    TargetBusyError,
     TargetError,
     TargetForbiddenError,
     TargetGoneError,
     TargetKey,
     TargetMovedError,
+    TargetUnknownError,
     TargetView,
 )
 
 _AT_A_TIME = 16
 """At a first start every policy is to be held; a wake in that time must not stand behind thousands of such calls."""
+_ROUNDS = 5
+"""Each one lost means that somebody else changed the target between our look and our call."""
 _log = structlog.get_logger(__name__)
 
 
@@ -73,9 +77,17 @@ class Keeper:
         if resources is None or resource is None or not change.held:
             return
 
+        policy = change.policy or change.remains
+
         async def give_back() -> None:
-            if change.policy is not None:
-                await self._give_back(change.key, change.policy, change.previous_replicas)
+            try:
+                if policy is not None:
+                    await self._give_back(change.key, policy, change.previous_replicas)
+            except TargetForbiddenError as error:
+                if self._scene.mode_of(change.key, self._errands.clock.read().now) is not Mode.OBSERVE:
+                    raise
+                # Without the right to change anything it would never be let go, and it changed nothing.
+                _log.error("let go as it is", resource=str(resource), why="mode observe", error=str(error))
             await self._letting_go(resources, resource)()
 
         self._begin("give back", resource, give_back)
@@ -123,9 +135,13 @@ class Keeper:
         wanted = max(policy.min_replicas, previous or self._scene.awake_replicas(target) or 0)
         try:
             async with self._calls.alone_with(target):
-                while not await self._is_back(target, wanted):
+                for _ in range(_ROUNDS):
+                    if await self._is_back(target, wanted):
+                        break
                     _log.info("changed meanwhile", target=str(target))
-        except TargetGoneError:
+                else:
+                    raise TargetBusyError(f"{target} was changed by somebody else {_ROUNDS} times; find out who does")
+        except (TargetGoneError, TargetUnknownError):
             # What does not exist any more was given back.
             _log.info("nothing to give back", target=str(target))
         if autoscaler := autoscaler_key(key.namespace, policy.autoscaler):

@@ -24,7 +24,7 @@ from consumer.handler.slots import Slots, withdraw
 from consumer.handler.standby import Standby
 from consumer.handler.teller import Done, Teller
 from consumer.handler.wiring import HandlerSettings
-from consumer.ports import Clock, Notice, TargetBusyError, TargetError, TargetGoneError, TargetKey
+from consumer.ports import Clock, Notice, TargetBusyError, TargetError, TargetGoneError, TargetKey, TargetUnknownError
 
 _RANKS = {Direction.UP: 0, Direction.PREPARE: 1, Direction.ZERO: 2}
 _log = structlog.get_logger(__name__)
@@ -164,7 +164,7 @@ class Lane:
             if attempts < settings.attempts:
                 return settings.calls.delay(attempts, self._shop.chance(), busy.retry_after)
             return self._failed(ticket, busy, retryable=True)
-        except TargetGoneError as gone:
+        except (TargetGoneError, TargetUnknownError) as gone:
             # What does not exist any more was given back.
             released = gives_back(ticket.command)
             return Answer(Phase.UNCHANGED, None) if released else self._failed(ticket, gone, retryable=False)

@@ -69,13 +69,14 @@ class Present:
 class Knowledge:
     """What is known around an entry: the older rival, the judgement, the target, and what it had while awake.
 
-    `gone`: the target is known not to be there.
+    `gone`: the target is known not to be there; `refused` is why it can not be looked at, as a condition.
     """
 
     older: ServiceKey | None = None
     present: Present | None = None
     view: TargetView | None = None
     gone: bool = False
+    refused: Condition | None = None
     awake: int | None = None
 
 
@@ -120,6 +121,8 @@ def _ready(entry: PolicyEntry, known: Knowledge) -> Condition:
     if known.gone and entry.policy is not None:
         message = f"{entry.policy.target} does not exist; create it, or correct spec.scaleTargetRef"
         return Condition(READY, Truth.FALSE, "TargetMissing", message)
+    if known.refused is not None:
+        return known.refused
     present = known.present
     # A conflict or a fault that the resource itself no longer shows is over: the worker only has not judged since.
     if present and present.code in _NOT_READY - {Code.INVALID_POLICY, Code.CONFLICT}:

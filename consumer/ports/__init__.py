@@ -68,6 +68,7 @@ from consumer.ports.targets import (
     TargetKey,
     TargetMovedError,
     Targets,
+    TargetUnknownError,
     TargetView,
 )
 
@@ -120,6 +121,7 @@ __all__ = [
     "TargetInvalidError",
     "TargetKey",
     "TargetMovedError",
+    "TargetUnknownError",
     "TargetView",
     "Targets",
     "Transaction",

@@ -64,7 +64,8 @@ class PolicyGone:
     """A policy resource was deleted; `policy` is its last valid content.
 
     `held`: the API shows it still, since our finalizer is on it: whoever gave its target back lets it go.
-    `previous_replicas` is what its status says that the target had when it was last awake.
+    `previous_replicas` is what its status says that the target had when it was last awake, `remains` what can be read
+    of its target and autoscaler when nothing of it ever was valid as a whole.
     """
 
     key: ServiceKey
@@ -72,6 +73,7 @@ class PolicyGone:
     resource: ResourceRef | None = None
     held: bool = False
     previous_replicas: int | None = None
+    remains: Policy | None = None
 
 
 class Policies(Protocol):

@@ -83,6 +83,10 @@ class TargetInvalidError(TargetError):
     code = "invalid"
 
 
+class TargetUnknownError(TargetInvalidError):
+    """The cluster knows no such kind, so that there is no such target either."""
+
+
 class Targets(Protocol):
     """Everything that can be scaled in one cluster."""
 

@@ -179,6 +179,14 @@ def test_what_was_deleted_before_we_started_waits_too(catalogue: Catalogue) -> N
     assert (gone.held, gone.policy is not None) == (True, True)
 
 
+def test_what_was_deleted_while_invalid_still_says_what_is_to_be_given_back(catalogue: Catalogue) -> None:
+    (gone,) = catalogue.show(shown("web", FINALIZER, leaving=True, trigger="of-an-older-version"))
+    assert isinstance(gone, PolicyGone)
+    assert (gone.held, gone.policy) == (True, None)
+    assert gone.remains is not None
+    assert (gone.remains.key, str(gone.remains.target)) == (WEB, "Deployment/web")
+
+
 def test_what_is_deleted_and_held_by_others_alone_is_gone_at_once(catalogue: Catalogue) -> None:
     entry = only_entry(catalogue.show(shown("web", "example.com/backup")))
     leaving = shown("web", "example.com/backup", leaving=True)

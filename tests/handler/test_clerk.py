@@ -7,7 +7,15 @@ import pytest
 
 from consumer.core.reasons import Code
 from consumer.core.service import ServiceKey
-from consumer.ports import Problem, ResourceRef, Shadowed, TargetBusyError, TargetForbiddenError
+from consumer.ports import (
+    Problem,
+    ResourceRef,
+    Shadowed,
+    TargetBusyError,
+    TargetError,
+    TargetForbiddenError,
+    TargetInvalidError,
+)
 from schemas.parts import KnownTarget, Reason
 from schemas.service_status import ServiceStatus
 from schemas.topics import Topic
@@ -161,6 +169,18 @@ async def test_a_target_that_never_was_is_missing_until_it_comes(bed: ApiBed) ->
         bed.targets.delete(TARGET)
         await bed.later(SECOND)
         assert reason(bed) == "TargetMissing"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "reason_shown"),
+    [(TargetInvalidError("no such kind"), "TargetInvalid"), (TargetForbiddenError("403"), "TargetForbidden")],
+)
+async def test_a_target_that_can_not_be_looked_at_is_told(bed: ApiBed, refusal: TargetError, reason_shown: str) -> None:
+    bed.targets.fail(*[refusal] * 5)
+    async with bed.running():
+        await bed.later(SECOND)
+        await bed.later(30 * SECOND)
+    assert reason(bed) == reason_shown
 
 
 async def test_contested_names_the_manager_in_condition_and_event(bed: ApiBed) -> None:

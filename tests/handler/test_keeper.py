@@ -18,6 +18,8 @@ from consumer.ports import (
     Shadowed,
     TargetBusyError,
     TargetForbiddenError,
+    TargetMovedError,
+    TargetUnknownError,
 )
 from schemas.topics import Topic
 from tests.handler.bed import Bed, settled
@@ -182,6 +184,63 @@ async def test_a_policy_that_never_was_valid_is_let_go_at_once(bed: ApiBed) -> N
         await settled()
     assert bed.api.finalizers(REF) == ()
     assert bed.targets.calls == []
+
+
+async def test_what_can_still_be_read_of_a_policy_that_never_was_valid_is_enough_to_give_back(bed: ApiBed) -> None:
+    bed.asleep()
+    await bed.api.hold(REF)
+    bed.api.delete(REF)
+    async with bed.running():
+        await settled()
+        bed.policies.leave(replace(GONE, policy=None, remains=ENTRY.policy, previous_replicas=3))
+        await settled()
+    assert replicas(bed) == 3
+    assert not bed.api.exists(REF)
+
+
+async def test_a_target_of_a_kind_that_nobody_knows_is_gone(bed: ApiBed) -> None:
+    await bed.api.hold(REF)
+    bed.api.delete(REF)
+    bed.targets.fail(TargetUnknownError("no such kind"))
+    async with bed.running():
+        await settled()
+        bed.policies.leave(GONE)
+        await settled()
+        assert not bed.api.exists(REF)
+
+
+@pytest.mark.parametrize(("mode", "held"), [(Mode.OBSERVE, False), (Mode.FULL, True)])
+async def test_who_may_change_nothing_lets_go_in_observe_and_nowhere_else(
+    bed: ApiBed, mode: Mode, *, held: bool
+) -> None:
+    bed.settings = replace(bed.settings, mode=mode)
+    bed.asleep()
+    await bed.api.hold(REF)
+    bed.api.delete(REF)
+    async with bed.running():
+        await settled()
+        bed.targets.fail(None, *[TargetForbiddenError("403")] * 3)
+        bed.policies.leave(GONE)
+        await settled()
+        assert bed.api.exists(REF) is held
+    assert replicas(bed) == 0
+
+
+async def test_somebody_who_changes_the_target_all_the_time_is_met_again_later(bed: ApiBed) -> None:
+    bed.asleep()
+    await bed.api.hold(REF)
+    bed.api.delete(REF)
+    async with bed.running():
+        await settled()
+        before = len(bed.targets.calls)
+        bed.targets.fail(*[None, TargetMovedError("422")] * 5)
+        bed.policies.leave(GONE)
+        await settled()
+        assert len(bed.targets.calls) == before + 10
+        assert bed.api.exists(REF)
+        await bed.later(SECOND)
+        assert not bed.api.exists(REF)
+    assert replicas(bed) == 2
 
 
 async def test_what_is_gone_already_or_comes_from_files_asks_for_nothing(bed: ApiBed) -> None:

@@ -9,7 +9,9 @@ from consumer.adapters.kubernetes.resources import Shown
 from consumer.core.policy import Policy
 from consumer.core.service import ServiceKey
 from consumer.elastiservice import (
+    API_VERSION,
     FINALIZER,
+    KIND,
     KUBEELASTI_FINALIZER,
     PAUSED,
     PAUSED_UNTIL,
@@ -24,6 +26,7 @@ from consumer.elastiservice import (
 from consumer.ports import PolicyEntry, PolicyGone, Problem, ResourceRef, TriggerCheck
 
 Change = PolicyEntry | PolicyGone
+_OF_THE_TARGET = ("service", "scaleTargetRef", "minTargetReplicas", "autoscaler")
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +213,12 @@ class Catalogue:
             return entry
         first = next(iter(leaving))
         return PolicyGone(
-            key, first.policy, first.resource, held=True, previous_replicas=_previous_replicas(first.text)
+            key,
+            first.policy,
+            first.resource,
+            held=True,
+            previous_replicas=_previous_replicas(first.text),
+            remains=None if first.policy else _remains(first),
         )
 
 
@@ -233,6 +241,22 @@ def _stamp(metadata: Mapping[object, object]) -> _Stamp:
         finalizers=tuple(map(str, finalizers)) if isinstance(finalizers, list) else (),
         leaving=metadata.get("deletionTimestamp") is not None,
     )
+
+
+def _remains(known: Known) -> Policy | None:
+    """Return what giving a target back takes, out of a resource of which the rest may be as wrong as it likes."""
+    spec: object = orjson.loads(known.text.spec)
+    if not isinstance(spec, dict):
+        return None
+    namespace, name = known.name
+    resource = {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {"namespace": namespace, "name": name},
+        "spec": {field: spec[field] for field in _OF_THE_TARGET if field in spec},
+    }
+    policy = policy_from(resource, where=str(known.resource), check=lambda _: ())
+    return policy if isinstance(policy, Policy) else None
 
 
 def _previous_replicas(text: ResourceText) -> int | None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from consumer.adapters.kubernetes.api import Api
 from consumer.core.service import TargetRef
-from consumer.ports import TargetGoneError, TargetInvalidError
+from consumer.ports import TargetGoneError, TargetUnknownError
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -34,7 +34,7 @@ class Discovery:
         self._known: dict[tuple[str, str], Kind] = {}
 
     async def kind(self, ref: TargetRef) -> Kind:
-        """Return the kind of a target; TargetInvalidError when there is none, or none that can be scaled."""
+        """Return the kind of a target; TargetUnknownError when there is none, or none that can be scaled."""
         known = self._known.get((ref.api_version, ref.kind))
         if known is not None:
             return known
@@ -42,7 +42,7 @@ class Discovery:
             if "scale" in subresources:
                 found = self._known[ref.api_version, ref.kind] = Kind(ref.api_version, ref.kind, plural)
                 return found
-        raise TargetInvalidError(
+        raise TargetUnknownError(
             f"{ref.kind} of {ref.api_version} can not be scaled: the cluster knows no such kind with a scale "
             "subresource; install it, or correct scaleTargetRef"
         )
