@@ -99,20 +99,35 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A change of ours: how it is to differ from what we saw, and whether the version has to be that very one."""
+    """A change of ours: how it is to differ from what we saw, and whether the version has to be that very one.
+
+    `late`: somebody else scales between our look and our call, whatever the timing of the rest.
+    """
 
     step: int
     exact: bool
+    late: bool
 
 
-MOVES = st.lists(st.builds(Move, st.integers(1, _MOST), st.booleans()), min_size=4, max_size=12)
+MOVES = st.lists(st.builds(Move, st.integers(1, _MOST), st.booleans(), st.booleans()), min_size=4, max_size=12)
 NUMBERS = st.lists(st.integers(0, _MOST), min_size=4, max_size=12)
 
 
-async def scaled_by_us(targets: KubernetesTargets, key: TargetKey, moves: Sequence[Move], came: Counter[str]) -> None:
-    for move in moves:
+@dataclass(frozen=True, slots=True)
+class Play:
+    """Our moves in one example, and how the calls of all examples ended."""
+
+    moves: Sequence[Move]
+    came: Counter[str]
+
+
+async def scaled_by_us(stage: Stage, targets: KubernetesTargets, key: TargetKey, play: Play) -> None:
+    what, came = Ref(key.ref.api_version, key.ref.kind, key.namespace, key.ref.name), play.came
+    for move in play.moves:
         view = await targets.look(key)
         wanted = (view.replicas + move.step) % (_MOST + 1)
+        if move.late:
+            await stage.kube.scale(what, wanted, manager="adversary")
         change = Change(view.replicas, wanted, view.resource_version if move.exact else None)
         try:
             await targets.scale(key, change)
@@ -150,7 +165,7 @@ async def test_every_change_that_was_taken_found_what_it_was_made_for(
         keeping = tasks.create_task(history.keep(stage.kube, what))
         await history.begun.wait()
         async with asyncio.TaskGroup() as players:
-            players.create_task(scaled_by_us(targets, key, ours, came))
+            players.create_task(scaled_by_us(stage, targets, key, Play(ours, came)))
             players.create_task(scaled_by_somebody(stage.kube, what, theirs))
         await stage.kube.delete(what)
         await keeping
