@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c "
 # What has no wheel is built with the locked setuptools, so that nothing is fetched that is not locked.
 PIP := .venv/bin/pip install -q --disable-pip-version-check --use-pep517 --no-build-isolation --require-hashes
 PIP_OURS := .venv/bin/pip install -q --disable-pip-version-check --no-build-isolation --no-deps
-LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links
+LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --no-header --no-emit-index-url --no-emit-find-links
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
