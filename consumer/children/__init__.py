@@ -4,8 +4,9 @@ What may not enter: anything about one server. How a Kafka or an API server is s
 what they share is that nothing of them may be left behind, however we end.
 """
 
+from consumer.children.dying import end_with_parent
 from consumer.children.guard import Guard
 from consumer.children.halting import halt
 from consumer.children.places import HOST, cache_root, free_ports
 
-__all__ = ["HOST", "Guard", "cache_root", "free_ports", "halt"]
+__all__ = ["HOST", "Guard", "cache_root", "end_with_parent", "free_ports", "halt"]

@@ -1,13 +1,15 @@
 """One server of a control plane as a child process that writes its words to a file."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from consumer.adapters.control_plane.trouble import ControlPlaneError, diagnosis
-from consumer.children import Guard, halt
+from consumer.children import Guard, end_with_parent, halt
 
 _ASK_AGAIN = 0.05
 _READ_BACK = 8_192
@@ -42,6 +44,7 @@ class Child:
                 cwd=self._log.parent,
                 # The terminal's Ctrl-C must not end it before those who still use it.
                 start_new_session=True,
+                preexec_fn=partial(end_with_parent, os.getpid()),
             )
         self._guard.watch(self._process.pid)
 

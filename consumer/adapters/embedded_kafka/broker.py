@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import os
 import shutil
 import signal
 import socket
@@ -10,13 +11,14 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from consumer.adapters.embedded_kafka.jars import KAFKA_VERSION, kafka_jars
 from consumer.adapters.embedded_kafka.trouble import EmbeddedKafkaError, PortTakenError, diagnosis
-from consumer.children import Guard, cache_root, halt
+from consumer.children import Guard, cache_root, end_with_parent, halt
 
 _HOST = "127.0.0.1"
 _STARTED = b"Kafka Server started"
@@ -220,6 +222,7 @@ class EmbeddedKafka:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=partial(end_with_parent, os.getpid()),
         )
         self._watch(tool)
         output, _ = await tool.communicate()
@@ -241,6 +244,7 @@ class EmbeddedKafka:
             stderr=asyncio.subprocess.STDOUT,
             # The terminal's Ctrl-C must not end the broker before those who still use it.
             start_new_session=True,
+            preexec_fn=partial(end_with_parent, os.getpid()),
         )
         self._watch(process)
         try:

@@ -67,6 +67,7 @@ class KubernetesTargets:
         self._feed = Feed(self._views)
         self._refs: dict[tuple[str, str], TargetRef] = {}
         self._more = asyncio.Event()
+        self._watched: set[Kind] = set()
         self._seen: defaultdict[TargetKey, list[_Sightings]] = defaultdict(list)
 
     # What `Targets` asks for.
@@ -88,7 +89,8 @@ class KubernetesTargets:
             scaled = scale_of(await self._api.patch(f"{_path(kind, key)}/scale", _patch(change), PatchKind.JSON))
             if scaled is None:
                 raise TargetInvalidError(f"{key}: the API answered a change of its scale with something else")
-            view = await sightings.of(scaled)
+            # For a single command nobody watches, and nothing will be shown.
+            view = await sightings.of(scaled) if kind in self._watched else None
         if view is None:
             view = await self.look(key)
         return replace(view, manager=OWN_MANAGER) if view.resource_version == scaled.version else view
@@ -143,6 +145,7 @@ class KubernetesTargets:
             case Gone({"metadata": {"uid": str(uid)}}):
                 self._vanished(present, uid)
             case Whole(uids):
+                self._watched.add(kind)
                 for uid in present.keys() - uids:
                     self._vanished(present, uid)
             case Broken(error):
