@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Protocol
 
 from consumer.adapters.clock import BrokerClock, chance
-from consumer.adapters.kubernetes.access import from_kubeconfig, from_pod
 from consumer.adapters.kubernetes.api import Api
 from consumer.adapters.kubernetes.autoscalers import KubernetesAutoscalers
 from consumer.adapters.kubernetes.resources import KubernetesResources, Shown
@@ -19,6 +18,7 @@ from consumer.adapters.kubernetes.watching import Watching
 from consumer.adapters.prometheus.configuration import evaluation_interval
 from consumer.app import log
 from consumer.app.judging import judges, registry_of
+from consumer.app.kubernetes import access
 from consumer.core.answers import Answers
 from consumer.core.policy import Policy
 from consumer.core.service import ServiceKey
@@ -126,16 +126,11 @@ class RealPlaces:
     @asynccontextmanager
     async def cluster(self, settings: Settings) -> AsyncIterator[ClusterPlace]:
         """Open Kubernetes."""
-        match settings.cluster_access:
-            case ClusterAccess.IN_CLUSTER:
-                access = await from_pod(self.clock)
-            case None if not (settings.kubeconfig or settings.kube_context):
-                raise UnnamedError(f"no cluster is named; set {_both('cluster_access')} to kubeconfig")
-            case ClusterAccess.SIMULATED:
-                raise UnnamedError("the cluster is simulated: there is none outside of the process that simulates it")
-            case _:
-                access = await from_kubeconfig(self.clock, file=settings.kubeconfig, context=settings.kube_context)
-        api = Api(access)
+        if settings.cluster_access is None and not (settings.kubeconfig or settings.kube_context):
+            raise UnnamedError(f"no cluster is named; set {_both('cluster_access')} to kubeconfig")
+        if settings.cluster_access is ClusterAccess.SIMULATED:
+            raise UnnamedError("the cluster is simulated: there is none outside of the process that simulates it")
+        api = Api(await access(settings, self.clock))
         try:
             yield _place(api, settings, self.clock)
         finally:
