@@ -72,8 +72,17 @@ def respond(
 def adopt(
     policy: Policy | None, state: ServiceState, result: ResultSeen, surroundings: Surroundings, now: datetime
 ) -> Outcome:
-    """Record a wake that the handler did without Kafka, once `observe` has folded its result."""
+    """Record what the handler did at a request without Kafka, once `observe` has folded its result.
+
+    Where it had nothing to do, since the target was up, that was a request like any other: it says nothing new of a
+    service that is asked to be up, and asks for one that a sleep is under way for. An old one was served long ago.
+    """
     case = case_of(policy, state, None, surroundings, now)
+    if result.phase is Phase.UNCHANGED:
+        request = RequestSeen(1, result.triggered_at or result.at, result.origin)
+        if surroundings.clock_sure and now - request.at > surroundings.max_request_age:
+            return _nothing_new(case)
+        return respond(policy, state, request, surroundings, now)
     reason = because(Code.ADOPTED, woken=stamp(result.at), replicas=result.replicas, ready=result.ready)
     return _written(case, Action.UP, reason)
 

@@ -33,7 +33,12 @@ _ANSWERS: Final = (
 
 
 def fold_result(state: ServiceState, event: ResultSeen, now: datetime) -> ServiceState:
-    """Fold a result; one of another target, or of an older generation of the same uid, changes nothing."""
+    """Fold a result; one of another target, or of an older generation of the same uid, changes nothing.
+
+    But for one thing: that a handler was asked without the log is a request, whatever became of the target since.
+    """
+    if event.direct and event.phase in TAKEN:
+        state = _asked_for(state, event, now)
     if state.target_ref not in (None, event.target):
         return state
     if not event.uid:
@@ -51,6 +56,12 @@ def fold_result(state: ServiceState, event: ResultSeen, now: datetime) -> Servic
     state = _answered(state, event)
     state = _moved_by_others(state, before, event)
     return _debts(state, before, event, now)
+
+
+def _asked_for(state: ServiceState, event: ResultSeen, now: datetime) -> ServiceState:
+    """Note when it was asked for; not how often, for the log may still get the requests themselves."""
+    at = min(event.triggered_at or event.at, now)
+    return state if state.last_request_at and at <= state.last_request_at else replace(state, last_request_at=at)
 
 
 def unasked(wake: Wake | None) -> Wake | None:
@@ -168,7 +179,7 @@ def _undone_soon(sleep: Sleep) -> bool:
 
 def _debts(state: ServiceState, before: TargetFacts | None, event: ResultSeen, now: datetime) -> ServiceState:
     """Start a debt that this result shows, or end the one that it shows to be paid."""
-    if (event.direct and event.phase in TAKEN) or _was_woken_unheard(state, before, event):
+    if (event.direct and event.phase is Phase.ACCEPTED) or _was_woken_unheard(state, before, event):
         state = _woken_directly(state, event, now)
     elif _has_to_be_undone(state, before, event):
         return replace(state, wake=Wake(now, Code.UNFINISHED, event.origin, event.at))
@@ -187,17 +198,18 @@ def _woken_directly(state: ServiceState, event: ResultSeen, now: datetime) -> Se
     triggered_at = event.triggered_at or event.at
     wake = state.wake or Wake(now, Code.ADOPTED, event.origin, triggered_at)
     wake = replace(wake, accepted_at=wake.accepted_at or event.at, generation=event.generation, failed=None)
-    sleeps = state.sleeps if event.phase is Phase.UNCHANGED else _ended_by_us(state.sleeps, event)
-    return replace(state, wake=wake, last_wake_at=event.at, sleeps=sleeps)
+    return replace(state, wake=wake, last_wake_at=event.at, sleeps=_ended_by_us(state.sleeps, event))
 
 
 def _was_woken_unheard(state: ServiceState, before: TargetFacts | None, event: ResultSeen) -> bool:
     """Whether a handler of ours brought the target up and ended before the log knew: a wake without Kafka, most likely.
 
     12:00 Kafka goes, 12:01 a handler wakes the service, 12:02 it is killed, 12:10 Kafka is back and the next handler
-    sees what there is. Taken for nothing, the service would be put to sleep at once, in use as it is.
+    sees what there is, or finds it up at the next request. Taken for nothing, the service would be put to sleep at
+    once, in use as it is.
     """
-    if event.phase is not Phase.OBSERVED or event.manager != OWN_MANAGER or state.wake is not None:
+    found_up = event.direct and event.phase is Phase.UNCHANGED
+    if not (event.phase is Phase.OBSERVED or found_up) or event.manager != OWN_MANAGER or state.wake is not None:
         return False
     return before is not None and not before.replicas and event.replicas > 0
 

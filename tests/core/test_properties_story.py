@@ -119,10 +119,11 @@ class Story(RuleBasedStateMachine):
 
     @rule()
     def the_gateway_wakes_directly(self) -> None:
-        if not self.cluster.pods.replicas:
+        phase = Phase.UNCHANGED if self.cluster.pods.replicas else Phase.ACCEPTED
+        if phase is Phase.ACCEPTED:
             self.cluster.scaled(1, OWN_MANAGER)
-            self.cluster.publish(Phase.ACCEPTED, self.now)
-            self.cluster.results[-1] = replace(self.cluster.results[-1], direct=True)
+        self.cluster.publish(phase, self.now)
+        self.cluster.results[-1] = replace(self.cluster.results[-1], direct=True, triggered_at=self.now)
 
     @rule(allowed=st.booleans(), incoming=st.sampled_from(("a", "b")))
     def the_resolver_speaks(self, incoming: str, allowed: bool) -> None:

@@ -362,7 +362,8 @@ def test_a_direct_wake_is_owed_until_ready_like_any_other() -> None:
     assert hand.cycle(T0 + SECOND).reason.code is Code.WAITING_READY
     hand.result(result(Phase.READY, 5, 1, T0 + 2 * SECOND, ready=1))
     assert owed(hand) is None
-    assert hand.cycle(T0 + 3 * SECOND).reason.code is Code.COOLING_DOWN
+    assert hand.cycle(T0 + 3 * SECOND).reason.code is Code.RECENT_TRAFFIC
+    assert hand.cycle(T0 - SECOND + COOLDOWN).reason.code is Code.COOLING_DOWN
 
 
 def test_a_prepare_ends_with_the_replicas_or_with_a_refusal() -> None:

@@ -172,6 +172,8 @@ class Worker:
         assert before.target is not None
         assert self.frozen is None
         assert self.policy.pause is None
+        asked = before.last_request_at
+        assert asked is None or command.decided_at >= asked + self.policy.cooldown, "put to sleep while in use"
         if command.direction is Direction.ZERO and self.policy.zero_guard is ZeroGuard.RESOLVER:
             assert before.hosts
             assert before.prepare is not None
@@ -203,7 +205,15 @@ class Worker:
 
     def adopted(self, event: ResultSeen, now: datetime) -> None:
         around, policy = self.around(event.origin), self.policy
-        self.judge(lambda state: adopt(policy, state, event, around, now))
+        outcome = self.judge(lambda state: adopt(policy, state, event, around, now))
+        last, at = self.state.last_request_at, event.triggered_at
+        assert last is not None
+        assert at is not None
+        assert last >= min(at, now), "a request without the log was not seen"
+        if event.phase is Phase.UNCHANGED and outcome.command is None and now - at <= around.max_request_age:
+            ask = self.state.ask
+            asked = ask is not None and ask.direction is Direction.UP
+            assert asked or policy.pause is not None, "nothing overtakes a zero that was decided before it"
 
     def host(self, incoming: str, now: datetime, *, allowed: bool) -> None:
         self.hosts += 1
