@@ -81,6 +81,25 @@ async def test_a_credential_plugin_is_asked_again_when_its_token_grows_old(
         assert await name_of(api) == second.name
 
 
+async def test_a_token_that_the_server_refuses_is_replaced_at_once_by_a_new_one(
+    cluster: ControlPlane, tmp_path: Path
+) -> None:
+    user, clock = cluster.user("renewed"), ManualClock()
+    content = yaml.safe_load(cluster.kubeconfig(user).read_text())
+    file = tmp_path / "kubeconfig"
+    file.write_text(yaml.safe_dump(content).replace(user.token, "revoked"))
+    async with entered(await from_kubeconfig(clock, file=file)) as api:
+        with pytest.raises(TargetForbiddenError, match="HTTP 401"):
+            await name_of(api)
+        clock.advance(timedelta(seconds=10))
+        file.write_text("")
+        with pytest.raises(TargetBusyError, match=r"credentials no more, .* it is empty or incomplete"):
+            await name_of(api)
+        clock.advance(timedelta(seconds=10))
+        file.write_text(yaml.safe_dump(content))
+        assert await name_of(api) == user.name
+
+
 async def test_a_pods_token_is_read_again_when_it_was_rotated(
     cluster: ControlPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

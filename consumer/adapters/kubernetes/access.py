@@ -1,46 +1,15 @@
 """The way into a cluster: where its API is and who we are, from a kubeconfig or from the pod that we run in."""
 
 import ssl
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from consumer.adapters.kubernetes.api import Access
-from consumer.ports import Clock, TargetBusyError, TargetForbiddenError
+from consumer.adapters.kubernetes.credentials import Credentials, Load
+from consumer.ports import Clock, TargetForbiddenError
 
 if TYPE_CHECKING:
     from kubernetes_asyncio.client import Configuration
-
-_RENEW: Final = timedelta(minutes=5)
-"""Tokens of cloud providers' plugins live for a quarter of an hour or more."""
-_TOKEN: Final = "BearerToken"  # noqa: S105 - the name that the library files tokens under
-
-_Load = Callable[["Configuration"], Awaitable[None]]
-
-
-@dataclass(slots=True)
-class _Credentials:
-    """Who we are, asked for again when what we have grows old."""
-
-    configuration: "Configuration"
-    load: _Load
-    clock: Clock
-    renewed_at: datetime = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.renewed_at = self.clock.read().now
-
-    async def token(self) -> str | None:
-        """Return the bearer token, without the word in front of it; None where a certificate says who we are."""
-        now = self.clock.read().now
-        if now - self.renewed_at >= _RENEW:
-            # Set first: many calls at once ask a plugin once.
-            self.renewed_at = now
-            await self.load(self.configuration)
-        told = await self.configuration.get_api_key_with_prefix(_TOKEN)
-        return told.removeprefix("Bearer ").strip() if told else None
 
 
 async def from_kubeconfig(clock: Clock, *, file: Path | None = None, context: str | None = None) -> Access:
@@ -48,47 +17,43 @@ async def from_kubeconfig(clock: Clock, *, file: Path | None = None, context: st
 
     Raises:
         TargetForbiddenError: the file or the context can not be used; the message says which.
-        TargetBusyError: a credential plugin failed.
+        TargetBusyError: a credential plugin failed, or did not end in time.
     """
     # Loaded here: it takes most of a second, and nothing but the way in needs it.
-    from kubernetes_asyncio.config import ConfigException, load_kube_config  # noqa: PLC0415
-    from kubernetes_asyncio.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION  # noqa: PLC0415
+    from consumer.adapters.kubernetes.kubeconfig import read_kubeconfig  # noqa: PLC0415
 
-    async def load(configuration: "Configuration") -> None:
-        try:
-            await load_kube_config(
-                config_file=str(file) if file else None, context=context, client_configuration=configuration
-            )
-        except ConfigException as error:
-            where = f"the kubeconfig {file or f'{KUBE_CONFIG_DEFAULT_LOCATION} (where kubectl looks)'}"
-            raise TargetForbiddenError(f"{where} can not be used: {error}; name another, or a context of it") from error
-        except OSError as error:
-            raise TargetBusyError(f"a credential plugin of the kubeconfig failed: {error}") from error
-
-    return await _entered(load, clock)
+    return await _entered(lambda: read_kubeconfig(file, context), clock)
 
 
 async def from_pod(clock: Clock) -> Access:
     """Enter with the service account of the pod that we run in; raises TargetForbiddenError outside of one."""
+    from kubernetes_asyncio.client import Configuration  # noqa: PLC0415 - as above
     from kubernetes_asyncio.config import ConfigException, load_incluster_config  # noqa: PLC0415 - as above
 
-    async def load(configuration: "Configuration") -> None:
+    async def load() -> Configuration:
+        configuration = Configuration()
         try:
-            load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # the library's
-        except ConfigException as error:
+            load_incluster_config(  # type: ignore[no-untyped-call]  # the library's
+                client_configuration=configuration, try_refresh_token=False
+            )
+        except (ConfigException, OSError, ValueError) as error:
             told = f"this is no pod with a service account ({error}); set ELASTI_CLUSTER_ACCESS to kubeconfig"
             raise TargetForbiddenError(told) from error
+        return configuration
 
     return await _entered(load, clock)
 
 
-async def _entered(load: _Load, clock: Clock) -> Access:
-    from kubernetes_asyncio.client import Configuration  # noqa: PLC0415 - as above
-
-    configuration = Configuration()
-    await load(configuration)
-    credentials = _Credentials(configuration, load, clock)
-    return Access(str(configuration.host).rstrip("/"), _trust(configuration), credentials.token)
+async def _entered(load: Load, clock: Clock) -> Access:
+    configuration = await load()
+    credentials = Credentials(configuration, load, clock)
+    server = str(configuration.host).rstrip("/")
+    try:
+        secure = _trust(configuration)
+    except (OSError, ValueError) as error:
+        told = f"the certificates of the way to {server} can not be used: {error}; correct them, or name others"
+        raise TargetForbiddenError(told) from error
+    return Access(server, secure, credentials.token, credentials.renew, credentials.close)
 
 
 def _trust(configuration: "Configuration") -> ssl.SSLContext | bool:

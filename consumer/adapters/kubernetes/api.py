@@ -26,6 +26,7 @@ _LIMIT: Final = timedelta(seconds=10)
 _CONNECTIONS: Final = 64
 _SHOWN: Final = 1000
 _BAD: Final = 400
+_WHO_IS_THAT: Final = 401
 _EXPIRED: Final = 410
 _UNPROCESSABLE: Final = 422
 _OVERLOADED: Final = frozenset({408, 429})
@@ -53,13 +54,26 @@ async def _no_token() -> str | None:
     return None
 
 
+async def _no_other(refused: str | None) -> bool:  # noqa: ARG001 - the contract of `renew`
+    return False
+
+
+async def _nothing() -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Where the API is, whom to trust and who we are; `token` is asked before each call, since tokens are renewed."""
+    """Where the API is, whom to trust and who we are; `token` is asked before each call, since tokens are renewed.
+
+    `renew` is told a token that the server refused, and says whether there is another; it may raise TargetError.
+    """
 
     server: str
     secure: ssl.SSLContext | bool = True
     token: Callable[[], Awaitable[str | None]] = field(default=_no_token, repr=False)
+    renew: Callable[[str | None], Awaitable[bool]] = field(default=_no_other, repr=False)
+    close: Callable[[], Awaitable[None]] = field(default=_nothing, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +147,7 @@ class Api:
         for session in (self._calls, self._watches):
             if session is not None:
                 await session.close()
+        await self._access.close()
 
     async def _called(
         self, method: str, path: str, parameters: Parameters, *, body: object = None, kind: PatchKind | None = None
@@ -147,8 +162,22 @@ class Api:
 
     @asynccontextmanager
     async def _asked(self, call: _Call) -> AsyncIterator[aiohttp.ClientResponse]:
+        token = await self._access.token()
+        async with self._sent(call, token) as response:
+            if response.status != _WHO_IS_THAT:
+                yield response
+                return
+            refusal = _refusal(call, response, await response.read())
+        # Revoked before its time, or the server's keys were changed: there may be a new one already.
+        if not await self._access.renew(token):
+            raise refusal
+        async with self._sent(call, await self._access.token()) as response:
+            yield response
+
+    @asynccontextmanager
+    async def _sent(self, call: _Call, token: str | None) -> AsyncIterator[aiohttp.ClientResponse]:
         headers = {} if call.data is None else {"Content-Type": call.content_type}
-        if token := await self._access.token():
+        if token:
             headers["Authorization"] = f"Bearer {token}"
         try:
             async with self._session_for(call).request(
