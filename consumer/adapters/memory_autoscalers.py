@@ -28,7 +28,7 @@ class MemoryAutoscalers:
     async def pause(self, key: AutoscalerKey, by: str) -> None:
         """Stop it from scaling."""
         state = await self._received("pause", key, by)
-        if state.paused and state.by is None and state.held_at != 0:
+        if _foreign(state):
             raise TargetMovedError(f"{key} is paused by somebody else; remove that pause, or pause the service too")
         self._states[key] = AutoscalerState(paused=True, by=by)
 
@@ -39,14 +39,22 @@ class MemoryAutoscalers:
             raise TargetMovedError(f"{key} is not paused in the name of {by} any more")
         self._states[key] = replace(state, held_at=0)
 
-    async def resume(self, key: AutoscalerKey, by: str | None = None) -> None:
-        """Let it scale again."""
+    async def resume(self, key: AutoscalerKey, by: str | None = None) -> bool:
+        """Let it scale again; True when it was paused."""
         state = await self._received("resume", key, by)
         if not state.paused:
-            return
-        if (by is not None and state.by != by) or (state.by is None and state.held_at != 0):
-            raise TargetMovedError(f"{key} is paused by somebody else; that is not ours to end")
+            return False
+        if (by is not None and state.by != by) or _foreign(state):
+            raise _not_ours(key)
         self._states[key] = AutoscalerState()
+        return True
+
+    async def paused(self, key: AutoscalerKey) -> bool:
+        """Whether there is a pause that `resume` would end."""
+        state = await self._received("paused", key, None)
+        if _foreign(state):
+            raise _not_ours(key)
+        return state.paused
 
     def create(self, key: AutoscalerKey) -> None:
         """Somebody applies it."""
@@ -78,3 +86,12 @@ class MemoryAutoscalers:
         if self._failures and (failure := self._failures.popleft()) is not None:
             raise failure
         return self.state(key)
+
+
+def _foreign(state: AutoscalerState) -> bool:
+    """Whether somebody else paused it."""
+    return state.paused and state.by is None and state.held_at != 0
+
+
+def _not_ours(key: AutoscalerKey) -> TargetMovedError:
+    return TargetMovedError(f"{key} is paused by somebody else; that is not ours to end")

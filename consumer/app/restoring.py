@@ -33,6 +33,18 @@ class Restored:
     did: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     woken: bool = False
+    kept_at_zero: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How it is to be done: in a `rehearsal` everything is looked at and nothing changed.
+
+    `also_others`: what somebody else put to zero is raised, too.
+    """
+
+    rehearsal: bool = False
+    also_others: bool = False
 
 
 async def restore(
@@ -40,19 +52,17 @@ async def restore(
     holdings: Sequence[Holding],
     clock: Clock,
     told: Callable[[Restored], None],
-    *,
-    rehearsal: bool = False,
+    way: Way,
 ) -> Sequence[Restored]:
     """Give back each of these, several at a time; `told` hears of each when it is through.
 
-    What is as it should be is left alone, so that it can be run again after a stop in the middle. In a `rehearsal`
-    everything is looked at and nothing changed.
+    What is as it should be is left alone, so that it can be run again after a stop in the middle.
     """
     turns, had = asyncio.Semaphore(_AT_A_TIME), _had(holdings)
 
     async def one(holding: Holding) -> Restored:
         async with turns:
-            restored = await _Return(cluster, holding, had, rehearsal=rehearsal).carried_out(clock)
+            restored = await _Return(cluster, holding, had, way).carried_out(clock)
         told(restored)
         return restored
 
@@ -72,13 +82,11 @@ def _had(holdings: Sequence[Holding]) -> Mapping[TargetKey, int]:
 class _Return:
     """The return of one target."""
 
-    def __init__(
-        self, cluster: ClusterPlace, holding: Holding, had: Mapping[TargetKey, int], *, rehearsal: bool
-    ) -> None:
+    def __init__(self, cluster: ClusterPlace, holding: Holding, had: Mapping[TargetKey, int], way: Way) -> None:
         self._cluster = cluster
         self._holding = holding
         self._had = had
-        self._rehearsal = rehearsal
+        self._way = way
         self._done = Restored(holding)
 
     async def carried_out(self, clock: Clock) -> Restored:
@@ -99,18 +107,17 @@ class _Return:
         key = self._holding.autoscaler
         if key is None:
             return
-        if self._rehearsal:
-            self._did(f"would un-pause {key}")
-            return
+        autoscalers, rehearsal = self._cluster.autoscalers, self._way.rehearsal
         try:
-            await self._cluster.autoscalers.resume(key)
+            paused = await (autoscalers.paused(key) if rehearsal else autoscalers.resume(key))
         except TargetGoneError:
             return
         except TargetMovedError:
             # Not our pause: whoever made it wants it.
             self._did(f"left {key} as somebody else paused it")
-        else:
-            self._did(f"un-paused {key}")
+            return
+        if paused:
+            self._did(f"{'would un-pause' if rehearsal else 'un-paused'} {key}")
 
     async def _wake(self) -> None:
         target = self._holding.target
@@ -124,16 +131,20 @@ class _Return:
             return
         if view.replicas > 0:
             return
+        if view.zeroed_by_others and not self._way.also_others:
+            self._done = replace(self._done, kept_at_zero=True)
+            self._did(f"left {target.ref} at 0: scaled by {view.zeroed_by_others}")
+            return
         wanted = self._had[target]
-        if not self._rehearsal:
+        if not self._way.rehearsal:
             await self._cluster.targets.scale(target, Change(0, wanted))
         self._done = replace(self._done, woken=True)
-        self._did(f"{'would scale' if self._rehearsal else 'scaled'} {target.ref} from 0 to {wanted}")
+        self._did(f"{'would scale' if self._way.rehearsal else 'scaled'} {target.ref} from 0 to {wanted}")
 
     async def _let_go(self) -> None:
-        if not self._rehearsal:
+        if not self._way.rehearsal:
             await self._cluster.resources.let_go(self._holding.resource)
-        self._did(f"{'would take' if self._rehearsal else 'took'} our finalizer off")
+        self._did(f"{'would take' if self._way.rehearsal else 'took'} our finalizer off")
 
     def _did(self, what: str) -> None:
         self._done = replace(self._done, did=(*self._done.did, what))

@@ -1,7 +1,8 @@
 """`elasti restore`: everything back as it was, without Kafka and without any running part of ours."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -20,9 +21,13 @@ from consumer.settings import Settings
 
 if TYPE_CHECKING:
     from consumer.app.places import ClusterPlace, Places
-    from consumer.app.restoring import Restored
+    from consumer.app.restoring import Restored, Way
 
-_WHY = "elasti restore gave everything back"
+_WHY: Final = "elasti restore gave everything back"
+_TAKEN_BACK_WITHIN: Final = tuple(timedelta(milliseconds=250) * 2**attempt for attempt in range(4))
+"""A handler that runs sees by its watch that its finalizer is gone, and puts it on again: some moments after we let go.
+After each of these waits it is looked whether it has; 3.75 s in all.
+"""
 
 
 @click.command(
@@ -34,12 +39,14 @@ _WHY = "elasti restore gave everything back"
 @click.argument("service", metavar="[NAMESPACE/NAME]", required=False)
 @click.option("-n", "--namespace", "of", metavar="NAMESPACE", help="All of this namespace.")
 @click.option("--all", "everything", is_flag=True, help="All of the cluster.")
+@click.option("--also-others", is_flag=True, help="Raise also what somebody else scaled to zero.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
 @with_settings((*CLUSTER, "beside_kubeelasti", "cluster"))
-def command(settings: Settings, service: str | None, of: str | None, *, everything: bool, dry_run: bool) -> int:
+def command(settings: Settings, service: str | None, of: str | None, *, everything: bool, **way: bool) -> int:
     """Give targets back what they had: replicas, KEDA un-paused, our finalizers gone.
 
-    Sleeps are frozen first, so that a running installation does not put them back. It needs no Kafka, and can be
+    A target that somebody else scaled to zero stays there, and is named; a zero that nobody is named for counts as
+    ours. Sleeps are frozen first, so that a running installation does not put them back. It needs no Kafka, and can be
     stopped and run again at any time. Exit code 1 when something is left to do.
     """
     if everything == bool(service or of):
@@ -51,14 +58,15 @@ def command(settings: Settings, service: str | None, of: str | None, *, everythi
     async def work() -> int:
         # Loaded here: `--help` must not wait for the client of Kubernetes.
         from consumer.app.places import UnnamedError  # noqa: PLC0415
-        from consumer.app.restoring import chosen  # noqa: PLC0415
+        from consumer.app.restoring import Way, chosen  # noqa: PLC0415
 
+        chosen_way = Way(rehearsal=way["dry_run"], also_others=way["also_others"])
         try:
             async with where.cluster(settings) as cluster:
-                if not dry_run:
+                if not chosen_way.rehearsal:
                     await _freeze(cluster, frozen, where)
                 holdings = chosen(await cluster.survey.holdings(), scope)
-                return await _restored(where, cluster, holdings, rehearsal=dry_run)
+                return await _restored(where, cluster, holdings, chosen_way)
         except UnnamedError as unnamed:
             raise UsageProblem(str(unnamed)) from None
 
@@ -80,7 +88,7 @@ async def _freeze(cluster: "ClusterPlace", scope: str, where: "Places") -> None:
     click.echo(f"sleeps of {scope} are frozen; later: elasti unfreeze{undo} --why ...")
 
 
-async def _restored(where: "Places", cluster: "ClusterPlace", holdings: Sequence[Holding], *, rehearsal: bool) -> int:
+async def _restored(where: "Places", cluster: "ClusterPlace", holdings: Sequence[Holding], way: "Way") -> int:
     from consumer.app.restoring import restore  # noqa: PLC0415 - as above
 
     count = len(str(len(holdings)))
@@ -93,23 +101,31 @@ async def _restored(where: "Places", cluster: "ClusterPlace", holdings: Sequence
         for why in one.left:
             click.secho(f"{'':{2 * count + 4}}LEFT: {why}", fg="red")
 
-    done = await restore(cluster, holdings, where.clock, told, rehearsal=rehearsal)
+    done = await restore(cluster, holdings, where.clock, told, way)
     left = [one for one in done if one.left]
-    again = [] if rehearsal else await _held_again(cluster, done)
+    again = [] if way.rehearsal else await _held_again(where, cluster, done)
     for resource in again:
         click.secho(f"{resource}: our finalizer is on it again, by a handler that runs", fg="yellow")
     if again:
         click.echo("Stop the installation, then run this once more; nothing is asleep meanwhile.")
+    if kept := sum(one.kept_at_zero for one in done):
+        click.echo(f"{kept} left at 0 as somebody else scaled them; --also-others raises them, too.")
     woken = sum(one.woken for one in done)
-    would = "would be " if rehearsal else ""
+    would = "would be " if way.rehearsal else ""
     click.secho(
         f"{len(done)} ElastiServices: {woken} {would}woken, {len(left)} left to do, {len(again)} held again", bold=True
     )
     return 1 if left or again else 0
 
 
-async def _held_again(cluster: "ClusterPlace", done: "Sequence[Restored]") -> Sequence[str]:
+async def _held_again(where: "Places", cluster: "ClusterPlace", done: "Sequence[Restored]") -> Sequence[str]:
+    """Return what has our finalizer again; whether a handler runs shows only when it had the time to put it there."""
     ours = {one.holding.resource for one in done if one.holding.held and not one.left}
-    if not ours:
-        return []
-    return [str(now.resource) for now in await cluster.survey.holdings() if now.held and now.resource in ours]
+    again: list[str] = []
+    for wait in _TAKEN_BACK_WITHIN if ours else ():
+        await where.clock.sleep(wait)
+        shown = [now for now in await cluster.survey.holdings() if now.resource in ours]
+        again = [str(now.resource) for now in shown if now.held]
+        if len(again) == len(shown):
+            break
+    return again

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from consumer.core.policy import Policy
-from consumer.core.service import OWN_MANAGER, Mode, ServiceKey
+from consumer.core.service import Mode, ServiceKey
 from consumer.handler.calls import Calls
 from consumer.handler.errands import Errands
 from consumer.handler.notices import SUCCESS
@@ -27,7 +27,6 @@ from consumer.ports import (
     TargetKey,
     TargetMovedError,
     TargetUnknownError,
-    TargetView,
 )
 
 _AT_A_TIME = 16
@@ -149,7 +148,7 @@ class Keeper:
 
     async def _is_back(self, target: TargetKey, wanted: int) -> bool:
         view = await self._calls.look(target)
-        if not _asleep_by_us(view):
+        if view.replicas or view.zeroed_by_others:
             return True
         try:
             await self._calls.scale(target, Change(expected=0, wanted=wanted))
@@ -159,8 +158,3 @@ class Keeper:
         message = f"Successfully scaled {wanted} replicas for {target.ref}: {why}"
         self._tell((Notice(target, SUCCESS, message, target_uid=view.uid),))
         return True
-
-
-def _asleep_by_us(view: TargetView) -> bool:
-    """Whether it is at zero and nobody else put it there; whose work a zero without a name is we can not tell."""
-    return view.replicas == 0 and view.manager in (None, OWN_MANAGER)

@@ -72,7 +72,7 @@ def fits(wish: Wish, view: TargetView) -> bool:
     """
     if view.replicas:
         return not wish.asleep
-    return view.manager in (None, OWN_MANAGER) if wish.asleep else view.manager != OWN_MANAGER
+    return view.zeroed_by_others is None if wish.asleep else view.manager != OWN_MANAGER
 
 
 class Standby:

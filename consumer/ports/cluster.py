@@ -131,8 +131,14 @@ class Autoscalers(Protocol):
     async def pin(self, key: AutoscalerKey, by: str) -> None:
         """Hold it at zero; TargetMovedError unless it is still paused in the name of `by`."""
 
-    async def resume(self, key: AutoscalerKey, by: str | None = None) -> None:
-        """Let it scale again: what we paused (in the name of `by` only, when given), or what is pinned to zero."""
+    async def resume(self, key: AutoscalerKey, by: str | None = None) -> bool:
+        """Let it scale again: what we paused (in the name of `by` only, when given), or what is pinned to zero.
+
+        Returns whether there was such a pause.
+        """
+
+    async def paused(self, key: AutoscalerKey) -> bool:
+        """Whether there is a pause that `resume` would end; changes nothing."""
 
 
 class Switches(Protocol):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from consumer.core.service import TargetRef
+from consumer.core.service import OWN_MANAGER, TargetRef
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -32,6 +32,15 @@ class TargetView:
     ready: int
     at: datetime
     manager: str | None = None
+
+    @property
+    def zeroed_by_others(self) -> str | None:
+        """Who put it to zero, where that is known to be somebody else; None while it is up, too.
+
+        The API names nobody for a zero through `/scale`, which is how we do it: one without a name counts as ours, so
+        that nothing stays asleep that we put to sleep.
+        """
+        return None if self.replicas or self.manager in (None, OWN_MANAGER) else self.manager
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """An installation in memory for single commands: a log and a cluster that can be away, and a clock in a hurry."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -44,11 +45,15 @@ class Hurried(ManualClock):
     def __init__(self) -> None:
         super().__init__(T0)
         self.waited: list[timedelta] = []
+        self.meanwhile: deque[Callable[[], object]] = deque()
+        """What others do during the next waits, one each."""
 
     async def sleep(self, length: timedelta) -> None:
         """Move on by that much."""
         self.waited.append(length)
         self.advance(length)
+        if self.meanwhile:
+            self.meanwhile.popleft()()
         await super().sleep(timedelta())
 
 

@@ -1,5 +1,7 @@
 """`elasti restore`: everything back, in whatever state it is, and what is left is said."""
 
+from functools import partial
+
 import pytest
 
 from consumer.app.places import UnnamedError
@@ -75,6 +77,7 @@ def test_it_can_be_run_again(elasti: Elasti, here: Installation) -> None:
 def test_a_rehearsal_changes_nothing(elasti: Elasti, here: Installation) -> None:
     web = here.deploy("web", previous_replicas=3, autoscaler=KEDA)
     here.autoscalers.create(KEDA)
+    here.autoscalers.pause_by_hand(KEDA, held_at=0)
     said = elasti("restore", "--all", "--dry-run", places=here)
     assert said.code == 0
     assert "would scale Deployment/web from 0 to 3" in said.out
@@ -82,7 +85,8 @@ def test_a_rehearsal_changes_nothing(elasti: Elasti, here: Installation) -> None
     assert "1 would be woken" in said.out
     assert replicas(here, web) == 0
     assert here.resources.writes == []
-    assert here.autoscalers.calls == []
+    assert "would un-pause shop/ScaledObject/web" in said.out
+    assert here.autoscalers.state(KEDA).paused
     assert here.switches.content() == ()
 
 
@@ -122,7 +126,8 @@ def test_an_api_that_is_busy_for_a_while_is_waited_for(elasti: Elasti, here: Ins
     here.targets.fail(TargetBusyError("too many requests"), TargetBusyError("too many requests"))
     assert elasti("restore", "--all", places=here).code == 0
     assert replicas(here, web) == 1
-    assert len(here.clock.waited) == 2
+    # Two waits for it, and four for a handler that may take the finalizer again.
+    assert len(here.clock.waited) == 6
 
 
 def test_somebody_who_was_quicker_is_not_overwritten(elasti: Elasti, here: Installation) -> None:
@@ -143,6 +148,69 @@ def test_a_target_that_is_gone_holds_nothing_up(elasti: Elasti, here: Installati
     said = elasti("restore", "--all", places=here)
     assert said.code == 0
     assert "there is no Deployment/web any more; took our finalizer off" in said.out
+
+
+@pytest.mark.parametrize("words", [(), ("--dry-run",)])
+def test_of_an_autoscaler_that_was_not_paused_nothing_is_said(
+    elasti: Elasti, here: Installation, words: tuple[str, ...]
+) -> None:
+    here.deploy("web", replicas=1, held=False, autoscaler=KEDA)
+    here.autoscalers.create(KEDA)
+    said = elasti("restore", "--all", *words, places=here)
+    assert said.code == 0
+    assert "[1/1] shop/web: as it was" in said.out
+
+
+def test_what_somebody_else_scaled_to_zero_is_named_and_stays(elasti: Elasti, here: Installation) -> None:
+    web = here.deploy("web", replicas=1, previous_replicas=3)
+    assert web.target is not None
+    here.targets.scale_by_hand(web.target, 0, "kubectl-edit")
+    said = elasti("restore", "--all", "--dry-run", places=here)
+    assert "left Deployment/web at 0: scaled by kubectl-edit; would take our finalizer off" in said.out
+    said = elasti("restore", "--all", places=here)
+    # Nothing is left to do: it is as they want it.
+    assert (said.code, said.err) == (0, "")
+    assert "left Deployment/web at 0: scaled by kubectl-edit; took our finalizer off" in said.out
+    assert "1 left at 0 as somebody else scaled them; --also-others raises them, too." in said.out
+    assert said.out.endswith("1 ElastiServices: 0 woken, 0 left to do, 0 held again\n")
+    assert replicas(here, web) == 0
+    said = elasti("restore", "--all", "--also-others", places=here)
+    assert said.code == 0
+    assert "scaled Deployment/web from 0 to 3" in said.out
+    assert replicas(here, web) == 3
+
+
+@pytest.mark.parametrize("manager", ["elasti", None])
+def test_a_zero_of_ours_and_one_of_nobody_are_raised(elasti: Elasti, here: Installation, manager: str | None) -> None:
+    web = here.deploy("web", replicas=1 if manager else 0)
+    assert web.target is not None
+    if manager:
+        here.targets.scale_by_hand(web.target, 0, manager)
+    assert here.targets.present(web.target).manager == manager
+    assert elasti("restore", "--all", places=here).code == 0
+    assert replicas(here, web) == 1
+
+
+def test_a_handler_that_takes_its_finalizer_again_some_moments_later_is_seen(
+    elasti: Elasti, here: Installation
+) -> None:
+    web, cart = here.deploy("web"), here.deploy("cart")
+    here.clock.meanwhile.extend((lambda: None, partial(here.survey.put, web), partial(here.survey.put, cart)))
+    said = elasti("restore", "--all", places=here)
+    assert said.code == 1
+    assert "2 woken, 0 left to do, 2 held again" in said.out
+    # Once both are held there is nothing more to wait for.
+    assert len(here.clock.waited) == 3
+
+
+def test_without_a_handler_it_is_looked_for_some_seconds_and_no_longer(elasti: Elasti, here: Installation) -> None:
+    here.deploy("web")
+    assert elasti("restore", "--all", places=here).code == 0
+    assert sum(wait.total_seconds() for wait in here.clock.waited) == 3.75
+    waited = len(here.clock.waited)
+    # There is nothing to let go any more.
+    elasti("restore", "--all", places=here)
+    assert len(here.clock.waited) == waited
 
 
 def test_a_handler_that_still_runs_is_pointed_at(elasti: Elasti, here: Installation) -> None:

@@ -63,8 +63,9 @@ class AutoscalersContract:
             await world.autoscalers.pause(world.key, "one")
         for _ in range(2):
             await world.autoscalers.pin(world.key, "one")
-        for _ in range(2):
-            await world.autoscalers.resume(world.key)
+        for ended in (True, False):
+            assert await world.autoscalers.paused(world.key) is ended
+            assert await world.autoscalers.resume(world.key) is ended
             assert await world.state() == RUNNING
 
     async def test_a_newer_pause_takes_an_older_one_over_and_holds_it_at_no_number(self, world: World) -> None:
@@ -103,8 +104,9 @@ class AutoscalersContract:
         before = await world.state()
         with pytest.raises(TargetMovedError, match="somebody else"):
             await world.autoscalers.pause(world.key, "one")
-        with pytest.raises(TargetMovedError, match="somebody else"):
-            await world.autoscalers.resume(world.key)
+        for call in (world.autoscalers.resume, world.autoscalers.paused):
+            with pytest.raises(TargetMovedError, match="somebody else"):
+                await call(world.key)
         assert await world.state() == before == AutoscalerState(paused=True, held_at=held_at, by=None)
 
     async def test_whoever_holds_ours_at_another_number_has_made_it_theirs(self, world: World) -> None:
@@ -121,14 +123,19 @@ class AutoscalersContract:
     async def test_what_kubeelasti_left_at_zero_is_ended(self, world: World) -> None:
         await world.create()
         await world.pause_by_hand(0)
-        await world.autoscalers.resume(world.key)
+        assert await world.autoscalers.paused(world.key)
+        assert await world.autoscalers.resume(world.key)
         assert await world.state() == RUNNING
 
     async def test_one_that_is_gone_is_told_so_and_the_next_of_its_name_is_not_ours(self, world: World) -> None:
         for call in (world.autoscalers.pause, world.autoscalers.pin, world.autoscalers.resume):
             with pytest.raises(TargetGoneError, match=r"correct spec\.autoscaler"):
                 await call(world.key, "one")
+        with pytest.raises(TargetGoneError, match=r"correct spec\.autoscaler"):
+            await world.autoscalers.paused(world.key)
         await world.create()
+        # One that nobody ever paused has nothing to end.
+        assert not await world.autoscalers.resume(world.key)
         await world.autoscalers.pause(world.key, "one")
         await world.delete()
         await world.create()

@@ -264,9 +264,9 @@ class SlowAutoscalers(MemoryAutoscalers):
         await self._dawdle()
         await super().pin(key, by)
 
-    async def resume(self, key: AutoscalerKey, by: str | None = None) -> None:
+    async def resume(self, key: AutoscalerKey, by: str | None = None) -> bool:
         await self._dawdle()
-        await super().resume(key, by)
+        return await super().resume(key, by)
 
     async def _dawdle(self) -> None:
         for _ in range(self.turns.popleft() if self.turns else 0):

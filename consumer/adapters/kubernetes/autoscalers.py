@@ -54,7 +54,7 @@ class _Seen:
 
 
 class KubernetesAutoscalers:
-    """Implements `ports.Autoscalers`: two requests for a pause or its end, one for a pin."""
+    """Implements `ports.Autoscalers`: two requests for a pause or its end, one for a pin or a look."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -81,18 +81,25 @@ class KubernetesAutoscalers:
         except TargetMovedError as error:
             raise TargetMovedError(f"{key} is not paused in the name of {by} any more") from error
 
-    async def resume(self, key: AutoscalerKey, by: str | None = None) -> None:
-        """Let it scale again."""
+    async def resume(self, key: AutoscalerKey, by: str | None = None) -> bool:
+        """Let it scale again; True when it was paused."""
         for _ in range(_ATTEMPTS):
             seen = await self._look(key)
             if not seen.paused and MARK not in seen.notes:
-                return
+                return False
             if seen.foreign or (seen.paused and by is not None and seen.by != by):
-                raise TargetMovedError(f"{key} is paused by somebody else; that is not ours to end")
+                raise _not_ours(key)
             # Where somebody ended our pause and left the mark, a later pause of theirs would look like ours.
             if await self._became(key, seen, {}):
-                return
+                return seen.paused
         raise _overtaken(key)
+
+    async def paused(self, key: AutoscalerKey) -> bool:
+        """Whether there is a pause that `resume` would end."""
+        seen = await self._look(key)
+        if seen.foreign:
+            raise _not_ours(key)
+        return seen.paused
 
     async def _look(self, key: AutoscalerKey) -> _Seen:
         with _about(key):
@@ -142,6 +149,10 @@ def _path_of(name: str) -> str:
 
 def _path(key: AutoscalerKey) -> str:
     return f"/apis/keda.sh/v1alpha1/namespaces/{key.namespace}/scaledobjects/{key.name}"
+
+
+def _not_ours(key: AutoscalerKey) -> TargetMovedError:
+    return TargetMovedError(f"{key} is paused by somebody else; that is not ours to end")
 
 
 def _overtaken(key: AutoscalerKey) -> TargetBusyError:
