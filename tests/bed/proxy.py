@@ -47,19 +47,27 @@ Trouble = Cut | Refusal | Hold | None
 
 @dataclass(slots=True)
 class Proxy:
-    """Its address, the troubles that are next for each method, and every call so far as (method, path)."""
+    """Its address, the troubles that are next for each method or path, and every call so far as (method, path)."""
 
     url: str = ""
     calls: list[tuple[str, str]] = field(default_factory=list)
     _troubles: dict[str, deque[Trouble]] = field(default_factory=dict)
+    _lasting: dict[str, Trouble] = field(default_factory=dict)
     _open: set[asyncio.Transport] = field(default_factory=set)
 
     def plan(self, method: str, *troubles: Trouble) -> None:
         """Let the next calls of this method end so, one each; None: that one is passed on."""
         self._troubles.setdefault(method, deque()).extend(troubles)
 
-    def take(self, method: str) -> Trouble:
+    def spoil(self, ending: str, trouble: Trouble) -> None:
+        """Let every call whose path ends so end so, from now on; None: it is passed on again."""
+        self._lasting[ending] = trouble
+
+    def take(self, method: str, path: str = "") -> Trouble:
         """What is to become of this call."""
+        for ending, lasting in self._lasting.items():
+            if lasting is not None and path.endswith(ending):
+                return lasting
         planned = self._troubles.get(method)
         return planned.popleft() if planned else None
 
@@ -90,7 +98,7 @@ class _Passing:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.proxy.calls.append((request.method, request.path))
-        trouble = self.proxy.take(request.method)
+        trouble = self.proxy.take(request.method, request.path)
         if isinstance(trouble, Refusal):
             return web.Response(status=trouble.status, headers=trouble.headers, body=trouble.body)
         if trouble is Cut.BEFORE:

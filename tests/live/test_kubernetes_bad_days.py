@@ -12,7 +12,7 @@ from consumer.adapters.control_plane import AuditEntry, ControlPlane
 from consumer.adapters.kubernetes.api import Access, Api, PatchKind
 from consumer.core.outcome import Command
 from consumer.core.service import ServiceKey, TargetRef
-from consumer.ports import TargetBusyError, TargetInvalidError, TargetKey, TargetView
+from consumer.ports import Change, TargetBusyError, TargetInvalidError, TargetKey, TargetView
 from schemas.scale_result import Phase, ScaleResult
 from tests.bed import proxy
 from tests.bed.kube import Deed, Kube, Ref, ref
@@ -297,6 +297,33 @@ async def test_a_kind_is_found_and_its_scale_read_as_soon_as_the_server_answers(
         await bench.seen(there, at(2))
         await place.kube.scale(what, 0)
         await bench.seen(there, at(0))
+
+
+@pytest.mark.parametrize("trouble", [Refusal(500), Refusal(404), Refusal(200), Hold(), Cut.BEFORE])
+async def test_one_object_whose_scale_can_not_be_read_holds_no_other_of_its_kind_up(
+    place: Place, trouble: Trouble
+) -> None:
+    names = ("bad", "good", "later")
+    there = {name: TargetKey(place.key.namespace, TargetRef("bed.example/v1", "Widget", name)) for name in names}
+    objects = {name: ref(await place.kube.apply(widget(name, 2), place.key.namespace)) for name in names[:2]}
+    place.proxy.spoil("/widgets/bad/scale", trouble)
+    async with handling(place.road, place.key) as bench:
+        bench.targets.include([there["good"].ref])
+        await bench.seen(there["good"], at(2))
+        # What happens after the first list is shown too: another that comes, changes, deletions, and our own wakes.
+        objects["later"] = ref(await place.kube.apply(widget("later", 0), place.key.namespace))
+        await bench.seen(there["later"], at(0))
+        await bench.targets.scale(there["later"], Change(expected=0, wanted=4))
+        await bench.seen(there["later"], at(4))
+        await place.kube.scale(objects["good"], 5)
+        await bench.seen(there["good"], at(5))
+        await place.kube.delete(objects["good"])
+        await bench.seen(there["good"], lambda view: view is None)
+        assert there["bad"] not in bench.views
+        place.proxy.spoil("/widgets/bad/scale", None)
+        if isinstance(trouble, Hold):
+            trouble.go.set()
+        await bench.seen(there["bad"], at(2))
 
 
 async def test_how_long_the_server_wants_to_be_left_alone_is_heard(place: Place) -> None:

@@ -4,14 +4,16 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import structlog
 
 from consumer.adapters.kubernetes.api import Api, PatchKind
 from consumer.adapters.kubernetes.discovery import Discovery, Kind
+from consumer.adapters.kubernetes.scales import Question, Scales
 from consumer.adapters.kubernetes.watching import Appeared, Broken, Event, Gone, Watching, Whole
 from consumer.adapters.kubernetes.workloads import Scale, Sketch, scale_of, sketch
 from consumer.core.service import OWN_MANAGER, TargetRef
@@ -50,6 +52,15 @@ class Field:
         return sorted(self.namespaces) or [""]
 
 
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """One watch: of which kind, whose tasks read what it does not show, and which uids it showed."""
+
+    kind: Kind
+    tasks: asyncio.TaskGroup
+    present: dict[str, TargetKey] = field(default_factory=dict)
+
+
 class KubernetesTargets:
     """Implements `ports.Targets`; `run` must be running for the watch to show anything.
 
@@ -67,6 +78,7 @@ class KubernetesTargets:
         self._feed = Feed(self._views)
         self._refs: dict[tuple[str, str], TargetRef] = {}
         self._more = asyncio.Event()
+        self._scales = Scales(self._show, clock)
         self._watched: set[Kind] = set()
         self._seen: defaultdict[TargetKey, list[_Sightings]] = defaultdict(list)
 
@@ -122,8 +134,8 @@ class KubernetesTargets:
     async def _follow(self, ref: TargetRef) -> None:
         kind = await self._found(ref)
         async with asyncio.TaskGroup() as tasks:
-            for scope in self._field.scopes():
-                tasks.create_task(self._follow_scope(kind, scope))
+            for namespace in self._field.scopes():
+                tasks.create_task(self._follow_scope(kind, namespace))
 
     async def _found(self, ref: TargetRef) -> Kind:
         while True:
@@ -133,51 +145,40 @@ class KubernetesTargets:
                 _log.warning("kind not watched", kind=ref.kind, api_version=ref.api_version, error=str(error))
                 await self._clock.sleep(_SOON if isinstance(error, TargetBusyError) else _ASK_AGAIN)
 
-    async def _follow_scope(self, kind: Kind, scope: str) -> None:
-        present: dict[str, TargetKey] = {}
-        async for event in self._watching.follow(kind.collection(scope)):
-            await self._take(kind, present, event)
+    async def _follow_scope(self, kind: Kind, namespace: str) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            scope = _Scope(kind, tasks)
+            async for event in self._watching.follow(kind.collection(namespace)):
+                self._take(scope, event)
 
-    async def _take(self, kind: Kind, present: dict[str, TargetKey], event: Event) -> None:
+    def _take(self, scope: _Scope, event: Event) -> None:
         match event:
             case Appeared(content):
-                await self._appeared(kind, present, content)
+                self._appeared(scope, content)
             case Gone({"metadata": {"uid": str(uid)}}):
-                self._vanished(present, uid)
+                self._vanished(scope, uid)
             case Whole(uids):
-                self._watched.add(kind)
-                for uid in present.keys() - uids:
-                    self._vanished(present, uid)
+                self._watched.add(scope.kind)
+                for uid in scope.present.keys() - uids:
+                    self._vanished(scope, uid)
             case Broken(error):
-                _log.warning("not listed", kind=kind.plural, error=str(error))
+                _log.warning("not listed", kind=scope.kind.plural, error=str(error))
             case _:
                 return
 
-    async def _appeared(self, kind: Kind, present: dict[str, TargetKey], content: Mapping[str, object]) -> None:
-        seen = sketch(content)
+    def _appeared(self, scope: _Scope, content: Mapping[str, object]) -> None:
+        seen, kind = sketch(content), scope.kind
         if seen is None:
             return
-        key = present.get(seen.uid) or TargetKey(seen.namespace, TargetRef(kind.api_version, kind.kind, seen.name))
-        scale = None
+        key = TargetKey(seen.namespace, TargetRef(kind.api_version, kind.kind, seen.name))
+        key = scope.present.setdefault(seen.uid, key)
         if seen.replicas is None or seen.ready is None:
-            try:
-                scale = await self._shown_scale(kind, key)
-            except TargetError as error:
-                _log.info("no scale", target=str(key), error=str(error))
-                return
-        present[seen.uid] = key
-        self._show(seen, key, scale)
+            self._scales.ask(Question(key, seen, partial(self._scale, kind, key)), scope.tasks)
+            return
+        self._scales.forget(seen.uid)
+        self._show(key, seen)
 
-    async def _shown_scale(self, kind: Kind, key: TargetKey) -> Scale | None:
-        """Read the scale of what the watch shows: until the server answers, since it shows this version only once."""
-        while True:
-            try:
-                return await self._scale(kind, key)
-            except TargetBusyError as error:
-                _log.info("scale not read", target=str(key), error=str(error))
-                await self._clock.sleep(error.retry_after or _SOON)
-
-    def _show(self, seen: Sketch, key: TargetKey, scale: Scale | None) -> None:
+    def _show(self, key: TargetKey, seen: Sketch, scale: Scale | None = None) -> None:
         view = seen.view(key, self._clock.read().now, scale)
         known = self._views.get(key)
         if known is not None and replace(known, at=view.at) == view:
@@ -188,8 +189,9 @@ class KubernetesTargets:
             sightings.saw(view)
         self._feed.changed(key)
 
-    def _vanished(self, present: dict[str, TargetKey], uid: str) -> None:
-        key = present.pop(uid, None)
+    def _vanished(self, scope: _Scope, uid: str) -> None:
+        self._scales.forget(uid)
+        key = scope.present.pop(uid, None)
         # One that was made again meanwhile is another one, and there.
         if key is not None and key in self._views and self._views[key].uid == uid:
             del self._views[key]
@@ -199,8 +201,11 @@ class KubernetesTargets:
         self.include([key.ref])
         return await self._discovery.kind(key.ref)
 
-    async def _scale(self, kind: Kind, key: TargetKey) -> Scale | None:
-        return scale_of(await self._api.get(f"{_path(kind, key)}/scale"))
+    async def _scale(self, kind: Kind, key: TargetKey) -> Scale:
+        scale = scale_of(await self._api.get(f"{_path(kind, key)}/scale"))
+        if scale is None:
+            raise TargetInvalidError(f"{key}: the API answered the question for its scale with something else")
+        return scale
 
     @contextmanager
     def _sightings(self, key: TargetKey) -> Iterator["_Sightings"]:
