@@ -49,6 +49,11 @@ class Crew:
             if other is not lane:
                 other.interrupt()
 
+    def asked_for(self, key: ServiceKey) -> None:
+        """A request came without the log: what waits in the lanes of its service may be pointless now."""
+        for lane in self._lanes_of(key):
+            lane.interrupt()
+
     def stir(self, target: TargetKey) -> None:
         """The target changed."""
         for key in self._shop.scene.services(target):

@@ -1,4 +1,4 @@
-"""Wakes without the log: the same conditional up, for a known policy; its result waits until the log is back."""
+"""Wakes without the log: the same conditional up, for a known policy; what came of it waits until the log is back."""
 
 import asyncio
 from itertools import count
@@ -13,6 +13,7 @@ from consumer.core.service import Direction, Phase, ServiceKey
 from consumer.handler.approach import Answer
 from consumer.handler.crew import Crew
 from consumer.handler.lane import Workshop
+from consumer.handler.mentions import Mentions
 from consumer.handler.notices import of_answer
 from consumer.handler.results import Result
 from consumer.ports import TargetBusyError, TargetError, TargetInvalidError, TargetKey
@@ -24,9 +25,10 @@ _WAKES_FIRST = 0
 class DirectWakes:
     """Any handler carries them out, whoever owns the service's partition: that it is conditional makes it safe."""
 
-    def __init__(self, shop: Workshop, crew: Crew) -> None:
+    def __init__(self, shop: Workshop, crew: Crew, mentions: Mentions) -> None:
         self._shop = shop
         self._crew = crew
+        self._mentions = mentions
         self._counter = count(1)
         self._under_way: dict[ServiceKey, asyncio.Future[TargetError | None]] = {}
 
@@ -35,6 +37,10 @@ class DirectWakes:
         under_way = self._under_way.get(key)
         if under_way is None:
             command = self._command(key, trace)
+            # From here on no sleep is begun that was decided without it: nothing else in the cluster would stop one,
+            # where the target is up already.
+            self._shop.knocks.came(key)
+            self._crew.asked_for(key)
             under_way = self._under_way[key] = asyncio.get_running_loop().create_future()
             self._shop.spawn(self._carry_out(command, under_way))
         # Shielded: a caller that gives up must not end it for the others.
@@ -47,6 +53,7 @@ class DirectWakes:
             error = await self._tried(command)
         finally:
             del self._under_way[command.key]
+            self._shop.knocks.ended(command.key, self._shop.clock.read().now)
             end.set_result(error)
 
     async def _tried(self, command: Command) -> TargetError | None:
@@ -59,6 +66,9 @@ class DirectWakes:
             if answer.phase is Phase.ACCEPTED:
                 teller.say(self._result(command, answer))
                 self._tell(command, answer)
+            else:
+                self._shop.knocks.found_up(command.key, command.triggered_at)
+                self._mentions.note(self._result(command, answer))
         except TargetError as error:
             if not isinstance(error, TargetBusyError):
                 # One that is busy is asked again by the next request, and the one after that.

@@ -16,6 +16,7 @@ from consumer.handler.calls import Calls
 from consumer.handler.errands import Spawn, first_of
 from consumer.handler.herald import Herald
 from consumer.handler.judge import Obstacle
+from consumer.handler.knocks import Knocks
 from consumer.handler.notices import of_answer
 from consumer.handler.order import Order
 from consumer.handler.results import Result
@@ -56,6 +57,7 @@ class Workshop:
     herald: Herald
     slots: Slots
     order: Order
+    knocks: Knocks
     clock: Clock
     settings: HandlerSettings
     chance: Callable[[], float]
@@ -125,9 +127,13 @@ class Lane:
             await self._pause(ticket.command, wait)
 
     def _refusal(self, command: Command) -> Obstacle | None:
+        return self._pointless(command) or self._shop.scene.withholds(command, self._shop.clock.read().now)
+
+    def _pointless(self, command: Command) -> Obstacle | None:
+        """Why nothing is waited for any more."""
         if self._shop.order.overtaken(command):
             return _overtaken(command)
-        return self._shop.scene.withholds(command, self._shop.clock.read().now)
+        return _asked_for(command) if self._shop.knocks.unknown_to(command) else None
 
     async def _granted(self, command: Command) -> bool:
         """Wait for a place among the calls; False when something came up meanwhile."""
@@ -179,9 +185,9 @@ class Lane:
         return settings.releases.delay(attempts, self._shop.chance(), busy.retry_after)
 
     async def _pause(self, command: Command, length: timedelta) -> None:
-        """Wait that long, less when a newer command comes or the lane is closed."""
+        """Wait that long, less when a newer command or a request comes, or the lane is closed."""
         clock, until = self._shop.clock, self._shop.clock.read().now + length
-        while not self._closing and not self._shop.order.overtaken(command):
+        while not self._closing and self._pointless(command) is None:
             left = until - clock.read().now
             if left <= timedelta():
                 return
@@ -241,3 +247,8 @@ class Lane:
 
 def _overtaken(command: Command) -> Obstacle:
     return Obstacle("overtaken", f"a newer command for {command.key} came before this one was carried out")
+
+
+def _asked_for(command: Command) -> Obstacle:
+    message = f"{command.key} was asked for without Kafka, and this was decided without knowledge of that"
+    return Obstacle("asked-for", message)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from consumer.core.outcome import Command
+from consumer.core.reasons import stamp
 from consumer.core.service import Phase, ServiceKey, TargetRef
 from consumer.handler.judge import Obstacle
 from consumer.ports import LogError, Membership, Output, TargetView
@@ -34,6 +35,11 @@ class Result:
     attempts: int = 0
     trace: str | None = None
     cause: ResultCause = ResultCause.COMMAND
+
+    @property
+    def asked_at(self) -> datetime:
+        """When it was asked for."""
+        return self.command.triggered_at if self.command else self.at
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +103,9 @@ def _id(result: Result) -> str:
     if result.command_id is not None:
         return f"{result.command_id}:{result.phase.value}"
     seen = f"{result.view.uid}@{result.view.resource_version}" if result.view else "unseen"
-    return f"{result.key}:{seen}:{result.phase.value}"
+    # One that nothing was done at leaves no version of its own behind.
+    asked = f":{stamp(result.asked_at)}" if result.cause is ResultCause.DIRECT else ""
+    return f"{result.key}:{seen}:{result.phase.value}{asked}"
 
 
 def _target(ref: TargetRef, view: TargetView | None) -> KnownTarget:

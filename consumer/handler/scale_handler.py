@@ -18,7 +18,9 @@ from consumer.handler.following import Following, Listeners
 from consumer.handler.herald import Herald
 from consumer.handler.intake import Hands, Intake
 from consumer.handler.keeper import Keeper, Means
+from consumer.handler.knocks import Knocks
 from consumer.handler.lane import Workshop
+from consumer.handler.mentions import Mentions
 from consumer.handler.order import Order
 from consumer.handler.press import Press
 from consumer.handler.results import Address
@@ -75,6 +77,7 @@ class ScaleHandler:
             herald=herald,
             slots=Slots(settings.parallel),
             order=Order(settings.remembered),
+            knocks=Knocks(settings.remembered),
             clock=clock,
             settings=settings,
             chance=ports.chance,
@@ -95,7 +98,9 @@ class ScaleHandler:
         listeners = Listeners(scene, self._crew, self._clerk, keeper, standby)
         self._following = Following(ports, settings, listeners)
         self._switches = ports.switches
-        self._direct = DirectWakes(shop, self._crew)
+        self._mentions = Mentions(tools, shop.knocks)
+        self._direct = DirectWakes(shop, self._crew, self._mentions)
+        self._parting = settings.parting
         self._restoring: dict[int, asyncio.Task[None]] = {}
         self._address = address
         self._intake = Intake(ports, shop, self._crew, press, Hands(self._adopt, self._abandon))
@@ -137,7 +142,9 @@ class ScaleHandler:
             finally:
                 working.cancel()
                 await asyncio.wait((working,))
+                self._mentions.hurry()
                 await self._intake.leave()
+                await self._mentions.ended(self._parting)
                 await cut_off(self._live)
                 self._tasks = None
         if self._failure is not None:

@@ -79,14 +79,6 @@ async def test_a_hundred_direct_wakes_share_one_call(bed: Bed, handler: ScaleHan
     assert bed.phases().count("accepted") <= 1
 
 
-async def test_a_service_that_is_up_is_left_as_it_is_and_nothing_is_published(bed: Bed, handler: ScaleHandler) -> None:
-    await handler.wake(WEB, None)
-    await settled()
-    await handler.wake(WEB, None)
-    await settled()
-    assert bed.phases() == ["observed", "accepted"]
-
-
 async def test_a_caller_that_gives_up_does_not_end_the_wake_for_the_others(bed: Bed, handler: ScaleHandler) -> None:
     async with asyncio.TaskGroup() as tasks:
         impatient, patient = tasks.create_task(handler.wake(WEB, None)), tasks.create_task(handler.wake(WEB, None))

@@ -238,6 +238,22 @@ async def test_a_direct_wake_is_adopted() -> None:
         assert bed.codes()[-1] == "adopted"
 
 
+async def test_a_direct_wake_that_found_its_target_up_is_traffic_and_overtakes_a_sleep_that_is_under_way() -> None:
+    bed = Bed(policy())
+    async with bed.running() as worker:
+        bed.result("observed")
+        await bed.settle()
+        await bed.pass_time(timedelta(minutes=16), timedelta(seconds=15))
+        assert {command.direction for command in bed.commands()} == {"zero"}
+        asked = bed.clock.now
+        for _ in range(3):
+            bed.result("unchanged", cause="direct", triggered_at=asked)
+        await bed.flush()
+        assert [command.direction for command in bed.commands()][-2:] == ["zero", "up"]
+        assert [bed.codes().count("request"), bed.codes()[-1]] == [1, "request"]
+        assert worker.states()[WEB].last_request_at == asked
+
+
 async def test_a_wake_and_its_state_and_status_become_durable_together() -> None:
     bed = Bed(policy())
     async with bed.running():
