@@ -30,6 +30,7 @@ COMMANDS = {
     "wake": "Wake services now.",
     "restore": "Give everything back as it was, without Kafka; the way out.",
     "diff": "Say what we would have done beside what happened.",
+    "verify": "Check that a whole run kept every promise, from the topics alone.",
     "doctor": "Look for what is wrong with an installation, and how to cure it.",
     "schema": "Write the JSON Schemas and the AsyncAPI document of all messages.",
 }

@@ -1,0 +1,166 @@
+"""From our own messages to what is kept of them; nothing is judged here but what a record shows alone."""
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Final
+
+from consumer.checker.facts import (
+    DIGEST,
+    CommandFact,
+    DecisionFact,
+    Marks,
+    Owner,
+    ResultFact,
+    StateFact,
+    Step,
+    ZeroFact,
+)
+from consumer.checker.records import Record
+from consumer.checker.verdict import Place
+from consumer.checker.zeros import zero_fact
+from schemas.cloudevents import header
+from schemas.decision import Action, Decision
+from schemas.judged import Policy
+from schemas.parts import CycleCause, RecordCause
+from schemas.scale_command import ScaleCommand
+from schemas.scale_result import ScaleResult
+from schemas.state import Mark, ServiceState
+from schemas.topics import Topic
+
+ALWAYS: Final = datetime.max.replace(tzinfo=UTC)
+_KINDS: Final = sorted((topic.value for topic in Topic), key=len, reverse=True)
+
+
+def place_of(record: Record, says: str = "") -> Place:
+    """Return where a record stands."""
+    return Place(record.topic, record.partition, record.offset, record.time, says)
+
+
+def kind_of(topic: str) -> str:
+    """Return the kind of a topic's full name, whatever its prefix; the name itself when it is none of ours."""
+    return next((kind for kind in _KINDS if topic.endswith(kind)), topic)
+
+
+def digest_of(record: Record) -> bytes:
+    """Return what tells the content of two records apart."""
+    return hashlib.blake2b(record.value or b"", digest_size=DIGEST).digest()
+
+
+def owner_of(record: Record) -> Owner | None:
+    """Return who wrote a state or a status: its id is `<owner>/<counter>`; None when it does not say."""
+    said = header(record.headers, "ce_id")
+    name, slash, _ = (said or b"").decode(errors="replace").rpartition("/")
+    return Owner(name, place_of(record)) if slash else None
+
+
+def _cycle(cause: RecordCause | CycleCause) -> tuple[str | None, int]:
+    """Return the owner and its counter where no record caused it."""
+    if isinstance(cause, RecordCause):
+        return None, 0
+    owner, _, counter = cause.cycle.rpartition("#")
+    return owner, int(counter) if counter.isdigit() else 0
+
+
+def command_fact(record: Record, command: ScaleCommand) -> CommandFact:
+    """Return what is kept of a command."""
+    owner, _ = _cycle(command.cause)
+    expect = command.expect
+    return CommandFact(
+        place=place_of(record, f"{command.direction} to {command.replicas}, {command.reason.code}, seq {command.seq}"),
+        id=command.id,
+        seq=command.seq,
+        direction=command.direction.value,
+        replicas=command.replicas,
+        code=command.reason.code,
+        at=command.decided_at,
+        owner=owner,
+        digest=digest_of(record),
+        policy_hash=command.policy.hash,
+        expect=(expect.uid, expect.generation, expect.replicas) if expect is not None else None,
+    )
+
+
+def result_fact(record: Record, result: ScaleResult, origin: tuple[int, int]) -> ResultFact:
+    """Return what is kept of a result."""
+    error = result.error
+    said = f"{result.phase}, {result.ready_replicas} ready of {result.replicas}, generation {result.target.generation}"
+    return ResultFact(
+        place=place_of(record, said + (f": {error.message}" if error else "")),
+        command=result.command_id,
+        phase=result.phase.value,
+        replicas=result.replicas,
+        ready=result.ready_replicas,
+        uid=result.target.uid or "",
+        generation=result.target.generation or 0,
+        at=result.at,
+        cause=result.cause.value,
+        manager=result.manager,
+        retryable=error.retryable if error is not None else None,
+        origin=origin,
+    )
+
+
+def decision_fact(record: Record, decision: Decision, policy: Policy | None) -> DecisionFact:
+    """Return what is kept of a decision; `policy` is what its hash stands for, if that is known."""
+    owner, counter = _cycle(decision.cause)
+    before, after, around = decision.before, decision.after, decision.inputs.surroundings
+    return DecisionFact(
+        place=place_of(record, f"{decision.action}, {decision.reason.code}: {decision.reason.message}"),
+        id=decision.id,
+        digest=digest_of(record),
+        at=decision.now,
+        action=decision.action.value,
+        code=decision.reason.code,
+        withheld=decision.withheld,
+        command=decision.command_id,
+        owner=owner,
+        counter=counter,
+        policy_hash=decision.inputs.policy_hash,
+        has_policy=before is not None and before.policy_uid is not None,
+        mode=around.mode.value,
+        max_request_age=around.max_request_age,
+        requests=before.requests if before is not None else decision.inputs.requests,
+        before=marks_of(before.marks) if before is not None else None,
+        after=marks_of(after.marks) if after is not None else None,
+        born=before.first_seen_at if before is not None else None,
+        zero=_zero(decision, policy),
+    )
+
+
+def _zero(decision: Decision, policy: Policy | None) -> ZeroFact | None:
+    if decision.action not in (Action.ZERO, Action.PREPARE):
+        return None
+    return zero_fact(decision, policy)
+
+
+def state_fact(record: Record, state: ServiceState) -> StateFact:
+    """Return what is kept of the last state of a service."""
+    target, ask, wake = state.target, state.ask, state.wake
+    return StateFact(
+        place=place_of(record, f"state, seq {state.seq}"),
+        seq=state.seq,
+        has_policy=state.policy_uid is not None,
+        born=state.first_seen_at,
+        requests=state.requests,
+        marks=marks_of(state.marks),
+        hosts=tuple((host.incoming, host.allowed, host.at) for host in state.hosts),
+        target=(target.uid, target.generation, target.replicas, target.ready) if target is not None else None,
+        ask=(ask.command_id, ask.direction.value, ask.replicas, ask.answer) if ask is not None else None,
+        wake=(wake.code, wake.since) if wake is not None else None,
+        decision=state.said.id if state.said is not None else None,
+    )
+
+
+def step_of(record: Record, state: ServiceState) -> Step:
+    """Return what a state says of its policy's mode and pause."""
+    waking = state.waking
+    if waking is None:
+        return Step(record.time, "full", None)
+    pause = waking.pause
+    paused = (pause.until or ALWAYS) if pause is not None and pause.kind == "all" else None
+    return Step(record.time, waking.mode.value, paused)
+
+
+def marks_of(marks: tuple[Mark, ...]) -> Marks:
+    """Return marks without the prefix of the installation."""
+    return tuple((kind_of(mark.topic), mark.partition, mark.offset) for mark in marks)
