@@ -1,0 +1,58 @@
+"""`python -m tests.chaos`: break the system for some minutes, and say whether its promises held."""
+
+import asyncio
+import pickle
+import sys
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from consumer.telemetry import configure_logging
+from tests.chaos.evidence import Evidence
+from tests.chaos.plan import plan
+from tests.chaos.report import report
+from tests.chaos.run import run
+
+_EVIDENCE = "evidence.pickle"
+
+
+@click.command()
+@click.option("--seed", type=int, help="What the plan is drawn from: the same seed, the same plan.")
+@click.option("--minutes", type=click.FloatRange(0.5, 30), default=5.0, show_default=True, help="How long faults last.")
+@click.option("--services", type=click.IntRange(10, 1000), default=200, show_default=True, help="How many there are.")
+@click.option("--keep", type=click.Path(path_type=Path), help="Keep the plan, the logs and the evidence here.")
+@click.option("--again", type=click.Path(path_type=Path, exists=True), help="Only judge anew what was kept there.")
+def main(seed: int | None, minutes: float, services: int, keep: Path | None, again: Path | None) -> None:
+    """Break the system by a plan drawn from a seed; exit 1 when it broke a promise.
+
+    A real Kafka of two brokers, a Prometheus and a Kubernetes control plane are started, and workers, handlers and
+    gateways as processes behind proxies. They are killed, stopped, cut off and lied to while requests come and an
+    operator edits policies. Then everything is set right, and when it is quiet it is judged.
+    """
+    configure_logging("console", "critical")
+    if again is not None:
+        sys.exit(report(_kept(again), click.echo))
+    if seed is None:
+        raise click.UsageError("name a seed, for example --seed 1")
+    folder = keep or Path(tempfile.mkdtemp(prefix="elasti-chaos-run-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = plan(seed, timedelta(minutes=minutes), services)
+    click.echo(
+        f"seed {seed}: {len(drawn.steps)} deeds and {len(drawn.calls)} requests in {minutes:g} minutes for {services} "
+        f"services; the plan is in {folder}/plan.json"
+    )
+    evidence = asyncio.run(run(drawn, folder, click.echo))
+    (folder / _EVIDENCE).write_bytes(pickle.dumps(evidence))
+    sys.exit(report(evidence, click.echo))
+
+
+def _kept(folder: Path) -> Evidence:
+    evidence = pickle.loads((folder / _EVIDENCE).read_bytes())  # noqa: S301 - what an own run has written
+    assert isinstance(evidence, Evidence)
+    return evidence
+
+
+if __name__ == "__main__":
+    main()

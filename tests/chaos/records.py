@@ -1,0 +1,106 @@
+"""The log of a run, read to its end: for the checker, and for the judge who compares it with what was seen outside."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from consumer.adapters.kafka.connection import admin
+from consumer.app import log
+from consumer.checker.records import GROUP, OFFSETS, Record, Recording
+from consumer.settings import Settings
+from schemas.cloudevents import TRACEPARENT, header
+from schemas.codec import Undecodable, decode
+from schemas.message import Message
+from schemas.origin import origin_of
+from schemas.scale_command import Direction, ScaleCommand
+from schemas.scale_result import Phase, ScaleResult
+from schemas.topics import TOPICS, Topic
+
+M = TypeVar("M", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What the log holds at the end; `logged` is when each request (by its trace) was appended first."""
+
+    records: Sequence[Record]
+    partitions: int
+    logged: Mapping[str, datetime]
+    commands: Sequence[ScaleCommand]
+    results: Sequence[ScaleResult]
+
+    @property
+    def recording(self) -> Recording:
+        """The same for the checker."""
+        return Recording(self.records, self.partitions)
+
+    def zeros(self) -> Mapping[tuple[str, int], ScaleCommand]:
+        """Return the command behind each accepted zero, by the target's name and the generation that it made."""
+        commands = {command.id: command for command in self.commands if command.direction is Direction.ZERO}
+        return {
+            (result.target.name, result.target.generation): commands[result.command_id]
+            for result in self.results
+            if result.phase is Phase.ACCEPTED and result.command_id in commands and result.target.generation is not None
+        }
+
+
+async def recorded(settings: Settings) -> Recorded:
+    """Read every topic to its end, and where the groups stand."""
+    records: list[Record] = []
+    reader = log.reader(settings)
+    for spec in TOPICS:
+        topic = spec.topic.under(settings.topic_prefix)
+        for partition in range(spec.partitions(settings.partitions)):
+            async for some in reader.read_to_end(topic, partition):
+                records += [
+                    Record(spec.topic, each.partition, each.offset, each.at, each.key, each.value, each.headers)
+                    for each in some
+                ]
+    records += await _offsets(settings, records[-1].time)
+    return Recorded(
+        records=records,
+        partitions=settings.partitions,
+        logged=_logged(records),
+        commands=_messages(records, Topic.SCALE_COMMANDS, ScaleCommand),
+        results=_messages(records, Topic.SCALE_RESULTS, ScaleResult),
+    )
+
+
+def _logged(records: Sequence[Record]) -> Mapping[str, datetime]:
+    found: dict[str, datetime] = {}
+    for record in records:
+        if record.topic != Topic.REQUEST_COUNTS or (trace := header(record.headers, TRACEPARENT)) is None:
+            continue
+        origin = origin_of(record.headers)
+        at = origin.time if origin else record.time
+        found[trace.decode()] = min(at, found.get(trace.decode(), at))
+    return found
+
+
+def _messages(records: Sequence[Record], topic: Topic, model: type[M]) -> list[M]:
+    """Return what can be read of a topic; what can not is the checker's affair."""
+    read = (decode(model, record.value) for record in records if record.topic == topic)
+    return [message for message in read if not isinstance(message, Undecodable)]
+
+
+async def _offsets(settings: Settings, now: datetime) -> list[Record]:
+    """Where each group stands in each topic."""
+    found = []
+    async with admin(log.connection_of(settings, "chaos")) as client:
+        groups = [name for name, *_ in await client.list_consumer_groups() if name.startswith(settings.topic_prefix)]
+        for group in groups:
+            for place, committed in (await client.list_consumer_group_offsets(group)).items():
+                kind = place.topic.removeprefix(settings.topic_prefix)
+                found.append(
+                    Record(
+                        topic=OFFSETS,
+                        partition=place.partition,
+                        offset=-1,
+                        time=now,
+                        key=kind.encode(),
+                        value=str(committed.offset).encode(),
+                        headers=((GROUP, group.encode()),),
+                    )
+                )
+    return found

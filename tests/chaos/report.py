@@ -1,0 +1,74 @@
+"""What a run came to, in lines for people: figures, what is no violation but worth knowing, and violations."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+
+from tests.chaos.deeds import Server
+from tests.chaos.evidence import Evidence
+from tests.chaos.judge import Finding, Judgement, judge
+from tests.chaos.lives import judge_lives
+
+_SHOWN = 40
+
+
+def report(evidence: Evidence, say: Callable[[str], None]) -> int:
+    """Judge the run, say what came of it, and return the exit code."""
+    judgement = judge(evidence)
+    lived, errors = judge_lives(evidence.lives)
+    findings = [*judgement.findings, *lived]
+    say("")
+    for line in _figures(evidence, judgement):
+        say(line)
+    for event, count in errors.most_common(8):
+        say(f"  logged as an error {count} times: {event}")
+    for finding in findings[:_SHOWN]:
+        say(f"VIOLATION {_told(finding)}")
+    for rule, count in Counter(finding.rule for finding in findings).items():
+        say(f"{count} violations: {rule}")
+    say(f"seed {evidence.plan.seed}: {'FAILED, ' + str(len(findings)) + ' violations' if findings else 'all held'}")
+    return 1 if findings else 0
+
+
+def _told(finding: Finding) -> str:
+    return f"{finding.at:%T.%f} {finding.service}: {finding.rule}: {finding.sentence}"
+
+
+def _figures(evidence: Evidence, judgement: Judgement) -> Iterator[str]:
+    deeds, recorded = evidence.done.deeds, evidence.recorded
+    took = evidence.stopped - evidence.began
+    yield f"faults for {took.total_seconds():.0f} s: " + ", ".join(
+        f"{count} {name}" for name, count in sorted(deeds.items())
+    )
+    ends = Counter(life.end for life in evidence.lives)
+    away = sum(
+        (span.ended - span.began for server, span in evidence.done.away if server is not Server.PROMETHEUS), timedelta()
+    )
+    yield (
+        f"{len(evidence.lives)} processes: "
+        + ", ".join(f"{count} {end}" for end, count in ends.items())
+        + f"; {evidence.done.connections_cut} connections cut; Kafka or the API server away {away.total_seconds():.0f} s"
+    )
+    yield (
+        f"{len(evidence.ledger)} requests acknowledged, {evidence.refused} refused; {len(recorded.logged)} in the log; "
+        f"the traffic was up to {evidence.done.late.total_seconds():.1f} s behind its plan"
+    )
+    delays = judgement.delays
+    yield f"{len(delays)} requests waited for a service at zero: {_ranks(delays)}"
+    late = [zero for zero in judgement.zeros if zero.late]
+    yield (
+        f"{len(judgement.zeros)} sleeps; {len(late)} landed behind a request and were undone after "
+        f"{_ranks(sorted(zero.back for zero in late if zero.back is not None))}; {judgement.forgotten} requests "
+        "that only a direct wake knew of were forgotten with a process that was killed"
+    )
+    counts = Counter(record.topic for record in recorded.records)
+    yield "records: " + ", ".join(f"{count} {topic}" for topic, count in sorted(counts.items()))
+
+
+def _ranks(times: Sequence[timedelta]) -> str:
+    if not times:
+        return "none"
+    half, most = times[len(times) // 2], times[min(int(len(times) * 0.99), len(times) - 1)]
+    return (
+        f"p50 {half.total_seconds():.2f} s, p99 {most.total_seconds():.2f} s, at most {times[-1].total_seconds():.2f} s"
+    )
