@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
-from consumer.checker.facts import Lane, Marks, Owner, Page, Step, millis
+from consumer.checker.facts import Column, Lane, Marks, Owner, Page, Step, millis
 from consumer.checker.inputs import Inputs
 from consumer.checker.reading import command_fact, decision_fact, owner_of, place_of, state_fact, step_of
 from consumer.checker.records import GROUP, OFFSETS, Record
@@ -201,7 +201,7 @@ class Collector:
         self._marks[page.name] = marks
         for mark in marks:
             if mark[0] == Topic.REQUEST_COUNTS and (before is None or mark not in before):
-                page.reads.extend((millis(record.time), mark[1], mark[2]))
+                page.reads.setdefault(mark[1], Column()).add(millis(record.time), mark[2], 0)
 
     def _status(self, record: Record) -> None:
         if record.value is None:

@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
 from consumer.checker.verdict import Place
+from schemas.topics import Topic
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
+_DEAD_LETTER: Final = Topic.DEAD_LETTER.value
 DIGEST: Final = 16
 """Bytes that tell two contents apart."""
 
@@ -96,18 +98,23 @@ class CommandFact:
     owner: str | None
     digest: bytes
     policy_hash: str
+    target: str
     expect: tuple[str, int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
 class ResultFact:
-    """A result; `shown` is when the log showed it, or when it was true if it waited for the log (a direct wake)."""
+    """A result of a cluster.
+
+    `shown` is when the log showed it, or when it was true if it waited for the log (a direct wake).
+    """
 
     place: Place
     command: str | None
     phase: str
     replicas: int
     ready: int
+    target: str
     uid: str
     generation: int
     at: datetime
@@ -115,6 +122,7 @@ class ResultFact:
     manager: str | None
     retryable: bool | None
     origin: tuple[int, int]
+    cluster: str
 
     @property
     def shown(self) -> datetime:
@@ -136,6 +144,7 @@ class ZeroFact:
     begun: datetime = _EPOCH
     guarded: bool = False
     prepared: datetime | None = None
+    target_name: str = ""
     target: tuple[str, int, int] | None = None
 
 
@@ -177,8 +186,8 @@ class StateFact:
     hosts: tuple[tuple[str, bool, datetime], ...]
     target: tuple[str, int, int, int] | None
     ask: tuple[str, str, int, str | None] | None
+    """Of the last command its id, its direction, its replicas, and the answer."""
     wake: tuple[str, datetime] | None
-    decision: str | None
 
 
 class Step(NamedTuple):
@@ -218,8 +227,8 @@ class Page:
     """When a state with a policy was written for the first time, and for the first time after each tombstone."""
     gone: list[datetime] = field(default_factory=list)
     """When the service was forgotten: the tombstones of its state."""
-    reads: "array[int]" = field(default_factory=lambda: array("q"))
-    """Triples of when a state was written, and a partition and offset of requests that it was the first to contain."""
+    reads: dict[int, Column] = field(default_factory=dict)
+    """Per partition of requests: when a state was written, and the offset that it was the first to contain."""
     seqs: list[tuple[int, Owner]] = field(default_factory=list)
     """Each new sequence number of the states, and who wrote it."""
     status: tuple[Place, int | None, int | None, str] | None = None
@@ -258,14 +267,22 @@ class Lane:
     count: int = 0
     poisons: "array[int]" = field(default_factory=lambda: array("q"))
     """Offsets of what is not the message it should be."""
-    letters: "array[int]" = field(default_factory=lambda: array("q"))
-    """Pairs: an offset of this lane, and that of the dead letter about it."""
 
 
 @dataclass(slots=True)
-class Stray:
-    """A record in a partition that is not its service's, and the first record that it was forwarded to."""
+class Letters:
+    """The dead letters about one partition: of each the offset it is about, and where and when it was written."""
 
-    place: Place
-    service: str
-    forwarded: Place | None = None
+    about: "array[int]" = field(default_factory=lambda: array("q"))
+    offsets: "array[int]" = field(default_factory=lambda: array("q"))
+    at: "array[int]" = field(default_factory=lambda: array("q"))
+
+    def add(self, about: int, place: Place) -> None:
+        """Append one."""
+        self.about.append(about)
+        self.offsets.append(place.offset)
+        self.at.append(millis(place.time))
+
+    def place(self, index: int) -> Place:
+        """Return where one stands."""
+        return Place(_DEAD_LETTER, 0, self.offsets[index], moment_of(self.at[index]), "dead letter")

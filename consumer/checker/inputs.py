@@ -1,13 +1,14 @@
 """What the inputs say, from the records themselves: requests, hosts and results, where they entered the log."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
-from consumer.checker.facts import Column, HostFact, Lane, Page, Stray, millis
+from consumer.checker.facts import Column, HostFact, Lane, Letters, Page, millis
 from consumer.checker.reading import kind_of, place_of, result_fact
 from consumer.checker.records import Record
+from consumer.checker.verdict import Place
 from schemas.codec import Undecodable, decode, decode_host, decode_request_counts
 from schemas.dead_letter import said_of
 from schemas.origin import Origin, origin_of
@@ -21,18 +22,23 @@ _BATCH: Final = 1_000
 _MOST: Final = 1_024
 
 
+class Forward(NamedTuple):
+    """A forwarded record: of which service, where it first was, and where it came to."""
+
+    service: str
+    origin: tuple[int, int]
+    place: Place
+
+
 @dataclass(slots=True)
 class Inputs:
     """Takes the records of the inputs and of the dead letters in; `page` gives the page of a service."""
 
     page: Callable[[str], Page]
     lane: Callable[[Record], Lane]
-    strays: dict[tuple[str, int, int], Stray] = field(default_factory=dict)
-    """Whatever may be in a partition that is not its service's: which that is, is known at the end only."""
-    forwards: list[tuple[str, tuple[int, int], str, Record]] = field(default_factory=list)
-    """(kind, origin, service, record) of every forwarded record."""
-    letters: dict[tuple[str, int, int], list[Record]] = field(default_factory=dict)
-    """The dead letters about each record, without their values."""
+    forwards: list[Forward] = field(default_factory=list)
+    letters: dict[tuple[str, int], Letters] = field(default_factory=dict)
+    """The dead letters about each partition."""
     requests: int = 0
     _waiting: list[Record] = field(default_factory=list)
 
@@ -57,9 +63,7 @@ class Inputs:
         page = self.page(service)
         origin = self._came_from(record)
         if origin is not None:
-            self.forwards.append(
-                (record.topic, (origin.partition, origin.offset), service, record._replace(value=None))
-            )
+            self.forwards.append(Forward(service, (origin.partition, origin.offset), place_of(record, "forwarded")))
             page.forwards.setdefault((origin.partition, origin.offset), millis(record.time))
             return
         self.requests += message.count
@@ -100,8 +104,8 @@ class Inputs:
         if not (partition.isdigit() and offset.isdigit()):
             self.lane(record).poisons.append(record.offset)
             return
-        about = kind_of(said.get("topic", "")), int(partition), int(offset)
-        self.letters.setdefault(about, []).append(record._replace(value=None))
+        lane = kind_of(said.get("topic", "")), int(partition)
+        self.letters.setdefault(lane, Letters()).add(int(offset), place_of(record))
 
     def _entered(self, record: Record, service: str) -> tuple[tuple[int, int], datetime]:
         """Return where and when a record entered the log first."""
@@ -109,7 +113,7 @@ class Inputs:
         if origin is None:
             return (record.partition, record.offset), record.time
         place = origin.partition, origin.offset
-        self.forwards.append((record.topic, place, service, record._replace(value=None)))
+        self.forwards.append(Forward(service, place, place_of(record, "forwarded")))
         return place, min(origin.time, record.time)
 
     def _came_from(self, record: Record) -> Origin | None:
@@ -118,13 +122,3 @@ class Inputs:
         if origin is None or kind_of(origin.topic) != record.topic or origin.partition >= _MOST:
             return None
         return None if origin.partition == record.partition else origin
-
-
-def named(page: Page) -> Iterator[tuple[str, int]]:
-    """Yield each (kind, partition) in which records of a service entered the log."""
-    for partition in page.columns:
-        yield Topic.REQUEST_COUNTS.value, partition
-    for host in page.hosts:
-        yield Topic.HOSTS.value, host.origin[0]
-    for result in page.results:
-        yield Topic.SCALE_RESULTS.value, result.origin[0]

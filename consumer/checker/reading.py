@@ -1,6 +1,7 @@
 """From our own messages to what is kept of them; nothing is judged here but what a record shows alone."""
 
 import hashlib
+import sys
 from datetime import UTC, datetime
 from typing import Final
 
@@ -21,7 +22,7 @@ from consumer.checker.zeros import zero_fact
 from schemas.cloudevents import header
 from schemas.decision import Action, Decision
 from schemas.judged import Policy
-from schemas.parts import CycleCause, RecordCause
+from schemas.parts import CycleCause, RecordCause, TargetRef
 from schemas.scale_command import ScaleCommand
 from schemas.scale_result import ScaleResult
 from schemas.state import Mark, ServiceState
@@ -53,6 +54,11 @@ def owner_of(record: Record) -> Owner | None:
     return Owner(name, place_of(record)) if slash else None
 
 
+def target_name(target: TargetRef) -> str:
+    """Return what tells the targets of a namespace apart."""
+    return f"{target.api_version}/{target.kind}/{target.name}"
+
+
 def _cycle(cause: RecordCause | CycleCause) -> tuple[str | None, int]:
     """Return the owner and its counter where no record caused it."""
     if isinstance(cause, RecordCause):
@@ -76,6 +82,7 @@ def command_fact(record: Record, command: ScaleCommand) -> CommandFact:
         owner=owner,
         digest=digest_of(record),
         policy_hash=command.policy.hash,
+        target=target_name(command.target),
         expect=(expect.uid, expect.generation, expect.replicas) if expect is not None else None,
     )
 
@@ -90,6 +97,7 @@ def result_fact(record: Record, result: ScaleResult, origin: tuple[int, int]) ->
         phase=result.phase.value,
         replicas=result.replicas,
         ready=result.ready_replicas,
+        target=target_name(result.target),
         uid=result.target.uid or "",
         generation=result.target.generation or 0,
         at=result.at,
@@ -97,6 +105,7 @@ def result_fact(record: Record, result: ScaleResult, origin: tuple[int, int]) ->
         manager=result.manager,
         retryable=error.retryable if error is not None else None,
         origin=origin,
+        cluster=sys.intern(result.cluster),
     )
 
 
@@ -147,7 +156,6 @@ def state_fact(record: Record, state: ServiceState) -> StateFact:
         target=(target.uid, target.generation, target.replicas, target.ready) if target is not None else None,
         ask=(ask.command_id, ask.direction.value, ask.replicas, ask.answer) if ask is not None else None,
         wake=(wake.code, wake.since) if wake is not None else None,
-        decision=state.said.id if state.said is not None else None,
     )
 
 

@@ -27,7 +27,7 @@ def zero_fact(decision: Decision, policy: Policy | None) -> ZeroFact:
         *_of_answers(decision, policy, answers),
         *_of_state(decision, policy, before),
     )
-    target = before.target
+    target, named = before.target, policy.target
     return ZeroFact(
         wrong=wrong,
         judged=True,
@@ -35,6 +35,7 @@ def zero_fact(decision: Decision, policy: Policy | None) -> ZeroFact:
         begun=_begun(decision, answers),
         guarded=policy.zero_guard == "resolver" and decision.action is Action.ZERO,
         prepared=before.prepare.since if before.prepare is not None else None,
+        target_name=f"{named.api_version}/{named.kind}/{named.name}",
         target=(target.uid, target.generation, target.replicas) if target is not None else None,
     )
 
