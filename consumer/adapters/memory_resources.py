@@ -29,6 +29,7 @@ class MemoryResources:
         self._clock = clock
         self._ours = (FINALIZER,) if beside_kubeelasti else (FINALIZER, KUBEELASTI_FINALIZER)
         self._kept: dict[ResourceRef, _Kept] = {}
+        self._ending: set[str] = set()
         self._failures: deque[TargetError | None] = deque()
 
     async def write_status(self, resource: ResourceRef, status: ResourceStatus) -> bool:
@@ -64,6 +65,17 @@ class MemoryResources:
         kept.finalizers = [name for name in kept.finalizers if name not in self._ours]
         self.writes.append((resource, {"finalizers": tuple(kept.finalizers)}))
         self._end(resource)
+
+    async def namespace_ends(self, namespace: str) -> bool:
+        """Whether a namespace is being deleted."""
+        await self._received()
+        return namespace in self._ending
+
+    def end_namespace(self, namespace: str) -> None:
+        """Somebody deletes a namespace, and so everything in it."""
+        self._ending.add(namespace)
+        for resource in [one for one in self._kept if one.namespace == namespace]:
+            self.delete(resource)
 
     def create(self, resource: ResourceRef, *finalizers: str) -> ResourceRef:
         """Somebody applies it."""

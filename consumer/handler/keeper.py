@@ -83,13 +83,25 @@ class Keeper:
                 if policy is not None:
                     await self._give_back(change.key, policy, change.previous_replicas)
             except TargetForbiddenError as error:
-                if self._scene.mode_of(change.key, self._errands.clock.read().now) is not Mode.OBSERVE:
+                why = await self._excuse(change.key, resources)
+                if why is None:
                     raise
-                # Without the right to change anything it would never be let go, and it changed nothing.
-                _log.error("let go as it is", resource=str(resource), why="mode observe", error=str(error))
+                _log.error("let go as it is", resource=str(resource), why=why, error=str(error))
             await self._letting_go(resources, resource)()
 
         self._begin("give back", resource, give_back)
+
+    async def _excuse(self, key: ServiceKey, resources: Resources) -> str | None:
+        """Return why a resource is let go although we may not give its target back: else it would wait for ever."""
+        if self._scene.mode_of(key, self._errands.clock.read().now) is Mode.OBSERVE:
+            # Without the right to change anything it changed nothing.
+            return "mode observe"
+        try:
+            ends = await resources.namespace_ends(key.namespace)
+        except TargetForbiddenError:
+            return None
+        # The target goes with its namespace, and so did the rights that were given in it: nobody can give them back.
+        return "its namespace is being deleted" if ends else None
 
     def _holding(self, resources: Resources, resource: ResourceRef) -> Callable[[], Awaitable[None]]:
         async def hold() -> None:

@@ -83,6 +83,9 @@ class Resources(Protocol):
     async def let_go(self, resource: ResourceRef) -> None:
         """Take our finalizer off; the resource of that uid may be gone already."""
 
+    async def namespace_ends(self, namespace: str) -> bool:
+        """Whether a namespace is being deleted, with all that is in it and with the rights that were given in it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Notice:

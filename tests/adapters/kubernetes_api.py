@@ -1,4 +1,4 @@
-"""An API server of one kind and of Secrets, small and quick: versions, pages, watches, patches, finalizers, and faults.
+"""An API server, small and quick: one kind, Secrets, namespaces; versions, pages, watches, patches, and faults.
 
 The live tests hold the same adapters against a real one; this one can be told to misbehave.
 """
@@ -33,6 +33,7 @@ class FakeApi:
     requests: list[tuple[str, str]] = field(default_factory=list)
     failures: deque[web.Response | None] = field(default_factory=deque)
     forbidden: set[str] = field(default_factory=set)
+    namespaces: dict[str, Content] = field(default_factory=lambda: {"shop": {"name": "shop"}})
     silent: bool = False
     oldest: int = 0
     _version: int = 0
@@ -173,6 +174,10 @@ class FakeApi:
         data = self.secrets.get((request.match_info["namespace"], request.match_info["name"]))
         return refused(404, "not found") if data is None else web.json_response({"data": data})
 
+    async def namespace(self, request: web.Request) -> web.Response:
+        metadata = self.namespaces.get(request.match_info["namespace"])
+        return refused(404, "not found") if metadata is None else web.json_response({"metadata": metadata})
+
 
 class _TestFailedError(Exception):
     """A condition of a patch did not hold."""
@@ -221,6 +226,7 @@ async def serving() -> AsyncIterator[FakeApi]:
     for path in (f"{ONES}/{{name}}", f"{ONES}/{{name}}/status"):
         app.router.add_route("*", path, api.answer)
     app.router.add_get("/api/v1/namespaces/{namespace}/secrets/{name}", api.secret)
+    app.router.add_get("/api/v1/namespaces/{namespace}", api.namespace)
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -63,6 +63,13 @@ class FakeWorld:
         else:
             self.sight.seen.pop(resource)
 
+    async def end_namespace(self, namespace: str) -> None:
+        self.api.namespaces[namespace]["deletionTimestamp"] = "2026-01-05T13:00:00Z"
+        for place, name in list(self.api.objects):
+            if place == namespace:
+                self.api.delete(name, namespace)
+                self.look(name)
+
     async def status(self, resource: ResourceRef) -> Mapping[str, object]:
         return shown_of(self.api.objects["shop", resource.name])[1].status
 
@@ -202,3 +209,7 @@ def test_the_later_of_two_looks_counts() -> None:
     assert new.newer(old) is new
     assert old.newer(None) is old
     assert odd.newer(new) is odd
+
+
+async def test_a_namespace_that_is_gone_was_deleted(world: FakeWorld) -> None:
+    assert await world.resources.namespace_ends("bank")

@@ -38,6 +38,9 @@ class MemoryWorld:
         kept = self.resources._kept[resource]  # noqa: SLF001 - somebody else's hand
         kept.status = merged(kept.status, status)
 
+    async def end_namespace(self, namespace: str) -> None:
+        self.resources.end_namespace(namespace)
+
     async def finalizers(self, resource: ResourceRef) -> tuple[str, ...]:
         return self.resources.finalizers(resource)
 

@@ -57,6 +57,9 @@ class World(Protocol):
     async def write_foreign(self, resource: ResourceRef, status: Mapping[str, object]) -> None:
         """Merge these fields into its status in somebody else's name, and let the door see it."""
 
+    async def end_namespace(self, namespace: str) -> None:
+        """Ask for the deletion of a namespace, and return when its resources are being deleted."""
+
     async def finalizers(self, resource: ResourceRef) -> tuple[str, ...]:
         """What holds it."""
 
@@ -251,6 +254,16 @@ class ResourcesContract:
         await world.beside.hold(resource)
         await world.beside.let_go(resource)
         assert await world.finalizers(resource) == (KUBEELASTI_FINALIZER,)
+
+    async def test_a_namespace_that_is_being_deleted_is_told_from_one_that_stays(self, world: World) -> None:
+        resource = await world.create("web")
+        await world.resources.hold(resource)
+        before = await world.resources.namespace_ends(resource.namespace)
+        await world.end_namespace(resource.namespace)
+        assert (before, await world.resources.namespace_ends(resource.namespace)) == (False, True)
+        # What holds it is ours to take off, there too.
+        await world.resources.let_go(resource)
+        assert not await world.exists(resource)
 
 
 def _conditions(status: Mapping[str, object]) -> list[dict[str, object]]:

@@ -227,6 +227,35 @@ async def test_who_may_change_nothing_lets_go_in_observe_and_nowhere_else(
     assert replicas(bed) == 0
 
 
+async def test_in_a_namespace_that_is_deleted_the_rights_to_give_back_are_not_waited_for(bed: ApiBed) -> None:
+    bed.asleep()
+    await bed.api.hold(REF)
+    bed.api.end_namespace(REF.namespace)
+    async with bed.running():
+        await settled()
+        bed.targets.fail(TargetForbiddenError("403"))
+        bed.policies.leave(GONE)
+        await settled()
+    assert not bed.api.exists(REF)
+    assert replicas(bed) == 0
+
+
+async def test_who_may_not_see_whether_the_namespace_is_deleted_waits_for_the_rights_to_give_back(bed: ApiBed) -> None:
+    bed.asleep()
+    await bed.api.hold(REF)
+    bed.api.end_namespace(REF.namespace)
+    async with bed.running():
+        await settled()
+        bed.targets.fail(TargetForbiddenError("403"))
+        bed.api.fail(TargetForbiddenError("403"))
+        bed.policies.leave(GONE)
+        await settled()
+        assert bed.api.exists(REF)
+        await bed.later(SECOND)
+        assert not bed.api.exists(REF)
+    assert replicas(bed) == 2
+
+
 async def test_somebody_who_changes_the_target_all_the_time_is_met_again_later(bed: ApiBed) -> None:
     bed.asleep()
     await bed.api.hold(REF)

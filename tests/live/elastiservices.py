@@ -4,19 +4,19 @@ import asyncio
 import ssl
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import yaml
 
 from consumer.adapters.clock import BrokerClock, chance
-from consumer.adapters.control_plane import ControlPlane
+from consumer.adapters.control_plane import ControlPlane, User
 from consumer.adapters.kubernetes.api import Access, Api
 from consumer.adapters.kubernetes.policies import KubernetesPolicies
 from consumer.adapters.kubernetes.watching import USUAL, Pace, Watching
 from consumer.elastiservice import API_VERSION, PLURAL
-from consumer.ports import TargetError, TargetInvalidError, TargetMovedError
+from consumer.ports import TargetError, TargetGoneError, TargetInvalidError, TargetMovedError
 from consumer.scalers.contract import Defaults
 from consumer.scalers.registry import Registry
 
@@ -34,7 +34,12 @@ Content = dict[str, object]
 
 def admin_of(plane: ControlPlane) -> Access:
     """Access in the name of who may do everything."""
-    return Access(plane.url, ssl.create_default_context(cafile=plane.ca), _always(plane.admin_token))
+    return access_of(plane, plane.admin)
+
+
+def access_of(plane: ControlPlane, user: User) -> Access:
+    """Access in somebody's name."""
+    return Access(plane.url, ssl.create_default_context(cafile=plane.ca), _always(user.token))
 
 
 def path(namespace: str, name: str = "") -> str:
@@ -87,7 +92,9 @@ async def namespace(api: Api) -> AsyncIterator[str]:
     yield name
     for one in await listed(api, name):
         await api.delete(path(name, one))
-    await api.delete(f"/api/v1/namespaces/{name}")
+    # A test may have deleted it.
+    with suppress(TargetGoneError):
+        await api.delete(f"/api/v1/namespaces/{name}")
 
 
 @asynccontextmanager

@@ -59,6 +59,17 @@ class RealWorld:
         await self._api.patch(f"{path(self._here, resource.name)}/status", {"status": status}, PatchKind.MERGE)
         await self._seen(resource)
 
+    async def end_namespace(self, namespace: str) -> None:
+        await self._api.delete(f"/api/v1/namespaces/{namespace}")
+        await until(lambda: self._all_leave(namespace))
+
+    async def _all_leave(self, namespace: str) -> bool:
+        match await self._api.get(path(namespace)):
+            case {"items": list(items)}:
+                return all(shown_of(item)[1].leaving for item in items)
+            case other:
+                raise AssertionError(other)
+
     async def finalizers(self, resource: ResourceRef) -> tuple[str, ...]:
         return shown_of(await self._api.get(path(self._here, resource.name)))[1].finalizers
 

@@ -11,6 +11,7 @@ from consumer.adapters.control_plane import ControlPlane
 from consumer.adapters.embedded_kafka import EmbeddedKafka
 from consumer.adapters.kafka import KafkaConnection, KafkaPublisher
 from consumer.adapters.kubernetes.api import Access, Api, PatchKind
+from consumer.core.service import OWN_MANAGER
 from consumer.elastiservice import FINALIZER
 from consumer.insight.rights import OPERATOR
 from consumer.ports import Output
@@ -66,7 +67,8 @@ def away() -> tuple[str, ...]:
 
 async def asleep(api: Api, kube: Kube, here: str, name: str, *, had: int, **spec: object) -> None:
     """A service that we put to sleep, as it stands in the API: at zero, held, with what it had in its status."""
-    await kube.apply(deployment(name), namespace=here)
+    web = ref(await kube.apply(deployment(name, had), namespace=here))
+    await kube.scale(web, 0, manager=OWN_MANAGER)
     content = resource(name, **spec)
     content["metadata"] = {"name": name, "finalizers": [FINALIZER]}
     await api.post(path(here), content)
@@ -142,6 +144,24 @@ async def test_everything_is_given_back_without_kafka(
     code, out, err = await elasti("restore", "-n", here, *in_cluster)
     assert (code, err) == (0, "")
     assert "2 ElastiServices: 0 woken" in out
+
+
+async def test_of_two_zeros_ours_is_raised_and_one_by_hand_is_named_and_left(
+    in_cluster: tuple[str, ...], api: Api, kube: Kube, here: str
+) -> None:
+    for name in ("web", "cart"):
+        await asleep(api, kube, here, name, had=2)
+    cart = ref(deployment("cart"), here)
+    # Somebody edits the Deployment, as `kubectl edit` and GitOps do: whose zero it is now, the API knows.
+    await kube.merge(cart, {"spec": {"replicas": 1}}, manager="kubectl-edit")
+    await kube.merge(cart, {"spec": {"replicas": 0}}, manager="kubectl-edit")
+    code, out, err = await elasti("restore", "-n", here, *in_cluster)
+    assert (code, err) == (0, ""), out
+    assert f"{here}/cart: left Deployment/cart at 0: scaled by kubectl-edit; took our finalizer off" in out
+    assert (await replicas(kube, here, "web"), await replicas(kube, here, "cart")) == (2, 0)
+    code, out, err = await elasti("restore", "-n", here, "--also-others", *in_cluster)
+    assert (code, err) == (0, ""), out
+    assert await replicas(kube, here, "cart") == 2
 
 
 async def test_a_fleet_is_woken_directly_and_waited_for(

@@ -98,6 +98,18 @@ class KubernetesResources:
         finally:
             self._written.pop(resource, None)
 
+    async def namespace_ends(self, namespace: str) -> bool:
+        """Whether a namespace is being deleted, or gone."""
+        try:
+            content = await self._api.get(f"/api/v1/namespaces/{namespace}")
+        except TargetGoneError:
+            return True
+        match content:
+            case {"metadata": {"deletionTimestamp": str()}}:
+                return True
+            case _:
+                return False
+
     async def _refinalize(self, resource: ResourceRef, wanted: Callable[[Shown], tuple[str, ...]]) -> None:
         """Make the finalizers what is wanted, if nobody else changes them meanwhile; if so, look and try again."""
         shown = self._latest(resource) or await self._look(resource)
