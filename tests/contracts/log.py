@@ -71,6 +71,20 @@ class WritersContract:
         await new.close()
         assert texts(await read(bed.reader(), topic)) == ["old", "new"]
 
+    async def test_a_writer_that_learns_of_its_fencing_in_mid_transaction_says_so(self, bed: Bed) -> None:
+        # Where each topic goes has to be asked first: the refusal of the first is known when the last ones come.
+        topics = [names()[0] for _ in range(6)]
+        for topic in topics:
+            await bed.create(topic, 1)
+        old = await bed.writers(topics[0]).open(0)
+        new = await bed.writers(topics[0]).open(0)
+        with pytest.raises(LogError):
+            await old.commit(Transaction(tuple(line(topic, "late") for topic in topics), {}))
+        await new.commit(Transaction((line(topics[0], "new"),), {}))
+        await old.close()
+        await new.close()
+        assert [texts(await read(bed.reader(), topic)) for topic in topics] == [["new"], *[[]] * 5]
+
     async def test_writers_of_different_partitions_do_not_fence_one_another(self, bed: Bed) -> None:
         topic, _ = names()
         await bed.create(topic, 2)

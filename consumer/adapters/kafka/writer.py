@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Sequence
+from itertools import chain
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
+from aiokafka.errors import IllegalOperation, InvalidProducerEpoch, KafkaError, ProducerFenced
 from aiokafka.structs import RecordMetadata
 
 from consumer.adapters.kafka.connection import KafkaConnection, milliseconds, moment
@@ -74,7 +75,8 @@ class KafkaWriter:
             placed = await self._write(transaction)
         except (ProducerFenced, InvalidProducerEpoch) as error:
             raise FencedError(f"writer {self._identity} of {self._group} was fenced by a newer owner") from error
-        except (KafkaError, OSError, AssertionError) as error:
+        # An illegal operation is a record that came when the transaction had failed behind our back.
+        except (KafkaError, IllegalOperation, OSError, AssertionError) as error:
             raise self._connection.failed(f"a transaction of writer {self._identity}", error) from error
         self._broken = False
         return placed
@@ -98,8 +100,10 @@ class KafkaWriter:
 
     def _hush(self, sent: Sequence[_Sent]) -> None:
         """What failed is told once; its echoes, which aiokafka keeps in futures, must not be reported as lost."""
-        manager = self._producer._txn_manager  # noqa: SLF001 - as above
-        for future in (*sent, manager.wait_for_transaction_end()):
+        manager, unsent = self._producer._txn_manager, self._producer._message_accumulator  # noqa: SLF001 - as above
+        batches = chain(*unsent._batches.values(), unsent._pending_batches)  # noqa: SLF001
+        waiting = [batch._drain_waiter for batch in batches]  # noqa: SLF001
+        for future in (*sent, *waiting, manager.wait_for_transaction_end()):
             future.add_done_callback(_heard)
 
     async def _send(self, output: Output) -> _Sent:
