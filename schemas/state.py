@@ -47,7 +47,7 @@ class Ask(Remembered):
 
 
 class Wake(Remembered):
-    """A wake that is owed: due since `since`, not yet shown to have a ready replica."""
+    """A wake that is owed: due since `since`, not yet shown to have a ready replica; `undoes`: the zero it undoes."""
 
     since: Timestamp
     code: str
@@ -59,6 +59,7 @@ class Wake(Remembered):
     accepted_at: Timestamp | None = None
     generation: int | None = None
     failed: str | None = None
+    undoes: str | None = None
 
 
 class Prepare(Remembered):

@@ -6,7 +6,7 @@ from typing import Final
 
 from consumer.core.asks import TAKEN
 from consumer.core.inputs import ResultSeen
-from consumer.core.reasons import Code
+from consumer.core.reasons import Code, stamp
 from consumer.core.service import OWN_MANAGER, Direction, Phase
 from consumer.core.state import MAX_SLEEPS, Ask, ServiceState, Sleep, TargetFacts, Wake
 
@@ -181,8 +181,8 @@ def _debts(state: ServiceState, before: TargetFacts | None, event: ResultSeen, n
     """Start a debt that this result shows, or end the one that it shows to be paid."""
     if (event.direct and event.phase is Phase.ACCEPTED) or _was_woken_unheard(state, before, event):
         state = _woken_directly(state, event, now)
-    elif _has_to_be_undone(state, before, event):
-        return replace(state, wake=Wake(now, Code.UNFINISHED, event.origin, event.at))
+    elif (undoes := _to_be_undone(state, before, event)) is not None:
+        return replace(state, wake=Wake(now, Code.UNFINISHED, event.origin, event.at, undoes=undoes))
     if event.ready < 1 or not event.replicas:
         return state
     if state.last_wake_at is not None and (state.ready_at is None or state.ready_at < state.last_wake_at):
@@ -214,17 +214,21 @@ def _was_woken_unheard(state: ServiceState, before: TargetFacts | None, event: R
     return before is not None and not before.replicas and event.replicas > 0
 
 
-def _has_to_be_undone(state: ServiceState, before: TargetFacts | None, event: ResultSeen) -> bool:
-    """Whether the target is at zero although the last command is an up, and the zero is ours or a request met it."""
-    ask: Ask | None = state.ask
+def _to_be_undone(state: ServiceState, before: TargetFacts | None, event: ResultSeen) -> str | None:
+    """Say what is to be undone: the target is at zero although we asked for it, by us, or a request met the zero."""
+    ask, last = state.ask, state.last_request_at
     if event.replicas or state.wake is not None or ask is None or ask.direction is not Direction.UP:
-        return False
+        return None
     # A zero of ours that took effect after the up that was to overtake it, told by the cluster or by its own answer.
-    if event.manager == OWN_MANAGER or _may_be_ours(ask, event):
-        return True
-    if event.phase is Phase.ACCEPTED and event.command_id not in (None, ask.command_id):
-        return True
-    return _met_a_request(state.last_request_at, before, event)
+    own_answer = event.phase is Phase.ACCEPTED and event.command_id not in (None, ask.command_id)
+    late = f"that landed after the wake asked for at {stamp(ask.at)}"
+    if event.manager == OWN_MANAGER or own_answer:
+        return f"an older zero of ours {late}"
+    if _may_be_ours(ask, event):
+        return f"a zero by nobody named, maybe an older one of ours, {late}"
+    if last is None or not _met(last, before, event):
+        return None
+    return f"a zero by {event.manager or 'nobody named'} that the request of {stamp(last)} may have met"
 
 
 def _may_be_ours(ask: Ask, event: ResultSeen) -> bool:
@@ -238,7 +242,7 @@ def _may_be_ours(ask: Ask, event: ResultSeen) -> bool:
     return is_there and event.manager is None and event.at < ask.at + UNSEEN_ZERO_FOR
 
 
-def _met_a_request(last: datetime | None, before: TargetFacts | None, event: ResultSeen) -> bool:
+def _met(last: datetime, before: TargetFacts | None, event: ResultSeen) -> bool:
     """Whether the last request may have come after this zero, but before we knew of it, and so asked for nothing.
 
     A result tells when the zero was reported, not when it happened. In the order in which the cluster had them:
@@ -250,6 +254,6 @@ def _met_a_request(last: datetime | None, before: TargetFacts | None, event: Res
     - known up, request, long after it zero, reported: it was served; a person's zero stays.
     - reported, request: it is known to be at zero when the request is judged, which asks by itself.
     """
-    if last is None or last < event.at - UNSEEN_ZERO_FOR:
+    if last < event.at - UNSEEN_ZERO_FOR:
         return False
     return last >= event.at or before is None or last > before.at

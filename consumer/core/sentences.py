@@ -10,8 +10,8 @@ SENTENCES: Final[Mapping[Code, str]] = MappingProxyType(
     {
         Code.PAUSED: "paused by annotation ({kind}, until {until})",
         Code.INVALID_POLICY: "there is no valid policy for it, so it is not put to sleep",
-        Code.UNFINISHED: "a wake is owed since {since} because of {due}: {trouble}; asked {asked} times, next {next}",
-        Code.WAITING_READY: "a wake was accepted at {accepted} because of {due}, and no replica is ready yet",
+        Code.UNFINISHED: "a wake is owed since {since} because of {why}: {trouble}; asked {asked} times, next {next}",
+        Code.WAITING_READY: "a wake was accepted at {accepted} because of {why}, and no replica is ready yet",
         Code.CONFLICT: "the older policy {older} names the same service or target and has the say",
         Code.OUTSIDE_PERIOD: "it stays up outside its enabled period ({schedule} for {duration}; next {next_start})",
         Code.INVALID_PERIOD: "it stays up because its enabled period can not be read: {problem}",
@@ -51,7 +51,7 @@ def sentence(reason: Reason) -> str:
 
 
 class _Facts(dict[str, object]):
-    """The facts by name; a missing one reads as nothing."""
+    """The facts by name; a missing one reads as nothing, but for what older records tell by another name."""
 
-    def __missing__(self, name: str) -> str:
-        return ""
+    def __missing__(self, name: str) -> object:
+        return self.get("due", "") if name == "why" else ""

@@ -45,7 +45,8 @@ class Wake:
     """A wake that is owed: due since `since`, not yet shown to have a ready replica.
 
     `asked` counts the commands sent for it, `asked_at` the last; `accepted_at` and `generation` come from the
-    first accepted or unchanged answer. `triggered_at` is the time of the event that made it due.
+    first accepted or unchanged answer. `triggered_at` is the time of the event that made it due; `undoes` says which
+    zero that was, and why it is not let be.
     """
 
     since: datetime
@@ -58,6 +59,7 @@ class Wake:
     accepted_at: datetime | None = None
     generation: int | None = None
     failed: str | None = None
+    undoes: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

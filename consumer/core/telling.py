@@ -39,12 +39,14 @@ def _wake(case: Case, tell: Callable[[Case, Wake], Facts]) -> Facts:
 
 def _never_ready(case: Case, wake: Wake) -> Facts:
     accepted = stamp(wake.accepted_at) if wake.accepted_at is not None else "not yet"
-    return {"accepted": accepted, "timeout": span(case.policy.start_timeout), "due": wake.code.value}
+    timeout = span(case.policy.start_timeout)
+    return {"accepted": accepted, "timeout": timeout, "due": wake.code.value, "why": _why(wake)}
 
 
 def _unfinished(case: Case, wake: Wake) -> Facts:
     return {
         "due": wake.code.value,
+        "why": _why(wake),
         "since": stamp(wake.since),
         "asked": wake.asked,
         "trouble": _trouble(case.state, wake),
@@ -53,13 +55,32 @@ def _unfinished(case: Case, wake: Wake) -> Facts:
     }
 
 
+def _why(wake: Wake) -> str:
+    """What a wake is owed for, in words."""
+    match wake.code:
+        case Code.UNFINISHED:
+            # What was written down before there were words for it says no more than that.
+            return wake.undoes or "a zero that was to be undone"
+        case Code.REQUEST | Code.NO_POLICY:
+            return f"the request of {stamp(wake.triggered_at)}"
+        case Code.ADOPTED:
+            return f"the wake without Kafka at {stamp(wake.triggered_at)}"
+        case Code.BUSY:
+            return "a busy trigger"
+        case Code.OUTSIDE_PERIOD | Code.INVALID_PERIOD:
+            return "its enabled period"
+        case code:
+            return code.value
+
+
 def _trouble(state: ServiceState, wake: Wake) -> str:
     if wake.failed is not None:
         return f"failed: {wake.failed}"
-    if not wake.asked and wake.accepted_at is None:
-        return "not asked yet"
-    if lost(state):
+    asked = wake.asked or wake.accepted_at is not None
+    if lost(state) and (asked or wake.code is Code.UNFINISHED):
         return "at zero"
+    if not asked:
+        return "not asked yet"
     return "unanswered" if wake.accepted_at is None else "accepted"
 
 
