@@ -15,6 +15,8 @@ from consumer.settings import Settings
 _DAY = timedelta(days=1)
 _HOUR = timedelta(hours=1)
 _NAME = 28
+_ENOUGH = 20
+"""One of fewer sleeps is more than five in a hundred: a percentage would sound surer than it is."""
 
 
 @click.command(
@@ -89,12 +91,19 @@ def _line(one: Compared) -> None:
 def _verdict(total: Compared, back: timedelta) -> str:
     if not total.sleeps:
         return f"In the last {span(back)} the mode withheld no sleep."
-    sleeps = "sleep" if total.sleeps == 1 else "sleeps"
-    right = 100 * (total.sleeps - total.false_sleeps) / total.sleeps
+    sleeps, they = ("sleep", "it") if total.sleeps == 1 else ("sleeps", "they")
     return (
-        f"In the last {span(back)}: {total.sleeps} {sleeps} withheld, {total.false_sleeps} of them false "
-        f"({right:.1f}% right);\nthey would have saved {total.saved / _HOUR:.1f} replica hours."
+        f"In the last {span(back)}: {total.sleeps} {sleeps} withheld, {total.false_sleeps} of {total.sleeps} false"
+        f"{_share(total)};\n{they} would have saved {total.saved / _HOUR:.1f} replica hours."
     )
+
+
+def _share(total: Compared) -> str:
+    """How many were right in per cent, where there are enough to say so; never rounded up to all."""
+    if total.sleeps < _ENOUGH:
+        return ""
+    right = (total.sleeps - total.false_sleeps) * 1000 // total.sleeps / 10
+    return f" ({right:.1f}% of {total.sleeps} right)"
 
 
 def _as_json(one: Compared) -> Mapping[str, object]:

@@ -149,7 +149,8 @@ def _asleep(case: Case) -> Facts:
     if target is None:
         return {"replicas": "not observed"}
     if target.replicas:
-        return {"replicas": target.replicas, "ready": target.ready}
+        # Results tell of the first ready replica and of the last one to go, not of those between.
+        return {"replicas": target.replicas, "ready": "at least 1" if target.ready else "none"}
     if sleeps and sleeps[-1].undone_at is None:
         return {"since": stamp(sleeps[-1].at), "by": "elasti"}
     return {"since": stamp(target.at), "by": target.manager or "unknown"}

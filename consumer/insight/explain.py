@@ -113,9 +113,9 @@ def _standing(story: Story) -> tuple[str, datetime | None]:
         return f"waking ({target.replicas} replicas, none ready)", _last(
             story, lambda result: result.replicas > 0 and not result.ready_replicas
         )
-    return f"awake ({target.ready} of {target.replicas} ready)", _last(
-        story, lambda result: result.replicas > 0 and result.ready_replicas > 0
-    )
+    # The log tells of the first ready replica and of the last one to go, not of those between.
+    ready = "1 of 1 ready" if target.replicas == 1 else f"{target.replicas} replicas, at least 1 ready"
+    return f"awake ({ready})", _last(story, lambda result: result.replicas > 0 and result.ready_replicas > 0)
 
 
 def _last(story: Story, holds: Callable[[ScaleResult], bool]) -> datetime | None:

@@ -91,7 +91,7 @@ def _server_fault(address: str) -> str | None:
     if not address:
         return (
             'missing, and the installation has no default; write "http://prometheus.monitoring:9090" here, or set '
-            "PROMETHEUS_TRIGGER_SERVER_ADDRESS"
+            "ELASTI_PROMETHEUS_ADDRESS"
         )
     if _is_usable(address):
         return None

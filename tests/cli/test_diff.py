@@ -43,10 +43,39 @@ def test_the_figures_of_each_service_and_of_all(elasti: Elasti, here: Installati
         "shop/cart                        1      1      1    0.3h      0      0  0",
         "shop/web                         1      1      0   12.0h      0      0  0",
         "",
-        "In the last 24h00m00s: 2 sleeps withheld, 1 of them false (50.0% right);",
+        "In the last 24h00m00s: 2 sleeps withheld, 1 of 2 false;",
         "they would have saved 12.3 replica hours.",
         "  shop/cart: 1 of 1 came too early; raise its cooldownPeriod",
     ]
+
+
+def test_one_right_sleep_is_no_percentage(elasti: Elasti, here: Installation) -> None:
+    decided(here, "web", Action.ZERO, timedelta(hours=1))
+    said = elasti("diff", *KAFKA, places=here)
+    assert "1 sleep withheld, 0 of 1 false;\nit would have saved 2.0 replica hours.\n" in said.out
+    assert "%" not in said.out
+
+
+@pytest.mark.parametrize(
+    ("sleeps", "told"),
+    [(19, "19 sleeps withheld, 1 of 19 false;"), (20, "20 sleeps withheld, 1 of 20 false (95.0% of 20 right);")],
+)
+def test_of_enough_sleeps_the_share_is_told_with_what_it_is_a_share_of(
+    elasti: Elasti, here: Installation, sleeps: int, told: str
+) -> None:
+    for hour in range(1, sleeps + 1):
+        decided(here, "web", Action.ZERO, timedelta(hours=hour))
+        short = timedelta(minutes=5) if hour == sleeps else timedelta(minutes=30)
+        decided(here, "web", Action.UP, timedelta(hours=hour) - short)
+    assert told in elasti("diff", *KAFKA, places=here).out
+
+
+def test_one_false_sleep_of_many_is_never_rounded_away(elasti: Elasti, here: Installation) -> None:
+    for number in range(2001):
+        decided(here, f"web-{number}", Action.ZERO, timedelta(hours=2))
+        if not number:
+            decided(here, "web-0", Action.UP, timedelta(hours=2) - timedelta(minutes=1))
+    assert "2001 sleeps withheld, 1 of 2001 false (99.9% of 2001 right);" in elasti("diff", *KAFKA, places=here).out
 
 
 def test_the_same_as_json_for_a_shorter_time(elasti: Elasti, here: Installation) -> None:

@@ -46,7 +46,7 @@ def test_rules_that_do_not_hold_show_their_present_values() -> None:
     assert shown[Code.UNFINISHED].reason.fact("owed") is False
     assert shown[Code.CONFLICT].reason.fact("older") == "none"
     assert shown[Code.FROZEN].reason.fact("by") == "nobody"
-    assert shown[Code.ASLEEP].reason.facts == (("replicas", 1), ("ready", 1))
+    assert shown[Code.ASLEEP].reason.facts == (("replicas", 1), ("ready", "at least 1"))
     assert shown[Code.OUTSIDE_PERIOD].reason.fact("schedule") == "none"
     assert shown[Code.INVALID_PERIOD].reason.fact("problem") == "none"
     assert shown[Code.BLIND].reason.fact("cause") == "none"

@@ -34,6 +34,17 @@ def happened(told: Explanation) -> Sequence[str]:
     return [link.what for link in told.chain]
 
 
+async def test_of_several_replicas_it_claims_no_more_ready_ones_than_the_log_tells_of() -> None:
+    history = History()
+    async with history.running():
+        history.targets.scale_by_hand(history.target, 3)
+        await history.passes(SECOND)
+        history.targets.make_ready(history.target, 3)
+        await history.passes(SECOND)
+        told = await history.explained()
+    assert told.answer.startswith("shop/web is awake (3 replicas, at least 1 ready) since ")
+
+
 async def test_of_a_sleeping_service_the_answer_says_since_when_and_why() -> None:
     history = History()
     async with history.running():

@@ -97,7 +97,7 @@ def test_what_is_no_address_is_refused_without_repeating_it(address: str) -> Non
 
 def test_an_address_is_needed_from_somewhere() -> None:
     told = faults(trigger(query="load", threshold="1"), Defaults())
-    assert "PROMETHEUS_TRIGGER_SERVER_ADDRESS" in told["metadata.serverAddress"]
+    assert "ELASTI_PROMETHEUS_ADDRESS" in told["metadata.serverAddress"]
 
 
 @pytest.mark.parametrize("wrong", ["job=", 'job="a"}) or vector(1) or (up{', "a b", 'job="a"}[5m'])
