@@ -9,6 +9,7 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from consumer.adapters.kafka.connection import ClientOptions, KafkaConnection, milliseconds, records_of
+from consumer.adapters.kafka.leaving import end_client
 from consumer.adapters.kafka.topics import rival_groups, same_partitions
 from consumer.errors import first_error
 from consumer.ports import LogError, LogSetupError, Ownership, Record, Subscription
@@ -229,7 +230,7 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
         try:
             # A broker that is mute would keep us for as long as it is.
             async with asyncio.timeout(self._connection.request_timeout.total_seconds()):
-                await consumer.stop()
+                await end_client(consumer.stop)
         except (KafkaError, OSError, TimeoutError) as error:
             raise self._connection.failed("leaving the group", error) from error
 

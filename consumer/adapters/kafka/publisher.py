@@ -8,6 +8,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.structs import RecordMetadata
 
 from consumer.adapters.kafka.connection import KafkaConnection, moment
+from consumer.adapters.kafka.leaving import end_client
 from consumer.ports import Output, Placed
 from schemas.topics import MAX_MESSAGE_BYTES
 
@@ -74,7 +75,7 @@ class KafkaPublisher:
 
     async def _stop(self, producer: AIOKafkaProducer) -> None:
         try:
-            await producer.stop()
+            await end_client(producer.stop)
         except (KafkaError, OSError):
             # It was out of step or cut off: what it held was reported as failed already.
             return

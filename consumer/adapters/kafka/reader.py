@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from consumer.adapters.kafka.connection import KafkaConnection, admin, records_of
+from consumer.adapters.kafka.leaving import end_client
 from consumer.adapters.kafka.topics import partition_counts
 from consumer.ports import LogError, Record
 
@@ -99,4 +100,4 @@ class KafkaReader:
             what = ", ".join(sorted({tp.topic for tp in tps}))
             raise self._connection.failed(f"reading {what}", error) from error
         finally:
-            await consumer.stop()
+            await end_client(consumer.stop)

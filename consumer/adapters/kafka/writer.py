@@ -9,6 +9,7 @@ from aiokafka.errors import IllegalOperation, InvalidProducerEpoch, KafkaError, 
 from aiokafka.structs import RecordMetadata
 
 from consumer.adapters.kafka.connection import KafkaConnection, milliseconds, moment
+from consumer.adapters.kafka.leaving import end_client
 from consumer.ports import FencedError, LogError, Output, Placed, Transaction
 from schemas.topics import MAX_MESSAGE_BYTES
 
@@ -41,10 +42,10 @@ class KafkaWriters:
         try:
             await producer.start()
         except (KafkaError, OSError) as error:
-            await producer.stop()
+            await end_client(producer.stop)
             raise self._connection.failed(f"opening the writer {name}", error) from error
         except BaseException:
-            await producer.stop()
+            await end_client(producer.stop)
             raise
         return KafkaWriter(self._connection, self._group, producer)
 
@@ -120,7 +121,7 @@ class KafkaWriter:
         """End the producer; a transaction that is still open is left to the next opening, which aborts it."""
         self._broken = True
         try:
-            await self._producer.stop()
+            await end_client(self._producer.stop)
         except (KafkaError, OSError):
             # It was fenced or cut off: there is nothing left to give up.
             return
