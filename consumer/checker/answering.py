@@ -8,6 +8,7 @@ from consumer.checker.run import Run
 from consumer.checker.verdict import Rule, Violation
 from schemas.topics import Topic
 
+_COMMANDS: Final = Topic.SCALE_COMMANDS
 ANSWERS: Final = frozenset({"accepted", "unchanged", "superseded", "failed", "draining", "released"})
 
 
@@ -40,13 +41,12 @@ def _decided(run: Run, page: Page) -> Iterator[Violation]:
     commands = {command.id: command for command in page.commands}
     decided = {one.command: one for one in page.decisions if one.command is not None}
     for one in decided.values():
-        whole = run.whole(Topic.SCALE_COMMANDS, one.place.partition)
-        if one.command not in commands and whole and run.settled(one.place.time):
+        at = one.place.time
+        if one.command not in commands and run.covers(_COMMANDS, one.place.partition, at) and run.settled(at):
             yield _wrong(page, f"the decision at {one.place} sent a command that is not in its topic", one)
     for command in page.commands:
-        whole = run.whole(Topic.DECISIONS, command.place.partition)
-        decision = decided.get(command.id)
-        if decision is None and whole and run.settled(command.place.time):
+        at, decision = command.place.time, decided.get(command.id)
+        if decision is None and run.covers(Topic.DECISIONS, command.place.partition, at) and run.settled(at):
             yield _wrong(page, f"nobody decided the command at {command.place}", command)
         if decision is not None and decision.at != command.at:
             sentence = f"the command at {command.place} was decided at {command.at}, its decision at {decision.at}"
@@ -69,12 +69,8 @@ def _results(run: Run, page: Page) -> Iterator[Violation]:
             continue
         command = commands.get(result.command)
         if command is None:
-            direct = result.cause == "direct"
-            if (
-                run.whole(Topic.SCALE_COMMANDS, result.place.partition)
-                and not direct
-                and run.settled(result.place.time)
-            ):
+            at, ours = result.decided or result.place.time, result.cause != "direct"
+            if ours and run.covers(_COMMANDS, result.place.partition, at) and run.settled(result.place.time):
                 yield _wrong(page, f"the result at {result.place} answers a command that nobody sent", result)
             continue
         yield from _result(page, command, result)

@@ -94,12 +94,15 @@ class _Judging:
 
 
 def _sort_out(collected: Collected) -> None:
-    """Take the results of other clusters for what they are: records that can not be used here."""
+    """Take the commands and results of other clusters for what they are: records that can not be used here."""
+    ours = collected.cluster
     for page in collected.pages.values():
-        for result in page.results:
-            if collected.cluster is not None and result.cluster != collected.cluster:
-                collected.lanes[result.place.topic, result.place.partition].poisons.append(result.place.offset)
-        page.results = [one for one in page.results if collected.cluster in (None, one.cluster)]
+        foreign = [one.place for one in page.results if ours is not None and one.cluster != ours]
+        foreign += [one.place for one in page.commands if ours is not None and one.cluster != ours]
+        for place in foreign:
+            collected.lanes[place.topic, place.partition].poisons.append(place.offset)
+        page.results = [one for one in page.results if ours is None or one.cluster == ours]
+        page.commands = [one for one in page.commands if ours is None or one.cluster == ours]
 
 
 def check(recording: Recording, expectations: Expectations | None = None) -> Verdict:

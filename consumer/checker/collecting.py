@@ -141,9 +141,12 @@ class Collector:
         )
 
     def _command(self, record: Record) -> None:
-        message = self._read(ScaleCommand, record)
-        if message is not None:
-            self.collected.page(f"{message.namespace}/{message.service}").commands.append(command_fact(record, message))
+        message = decode(ScaleCommand, record.value)
+        if isinstance(message, Undecodable):
+            # The handler puts it to the dead letters; whether it did is judged like that of the inputs.
+            self.collected.lane(record).poisons.append(record.offset)
+            return
+        self.collected.page(f"{message.namespace}/{message.service}").commands.append(command_fact(record, message))
 
     def _decision(self, record: Record) -> None:
         message = self._read(Decision, record)

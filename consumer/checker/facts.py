@@ -99,6 +99,7 @@ class CommandFact:
     digest: bytes
     policy_hash: str
     target: str
+    cluster: str
     expect: tuple[str, int, int] | None
 
 
@@ -118,6 +119,7 @@ class ResultFact:
     uid: str
     generation: int
     at: datetime
+    decided: datetime | None
     cause: str
     manager: str | None
     retryable: bool | None

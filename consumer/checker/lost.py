@@ -45,9 +45,9 @@ def _between(run: Run, page: Page, before: DecisionFact, after: DecisionFact | S
     known, counted = _of(before.after), after.requests
     least = most = 0
     for partition, up_to in _of(marks).items():
-        if partition in page.strangers or not run.whole(Topic.REQUEST_COUNTS, partition):
-            return
         column, since = page.columns.get(partition, Column()), known.get(partition)
+        if partition in page.strangers or run.since(Topic.REQUEST_COUNTS, partition) > (since or 0) + 1:
+            return
         most += column.total(-1 if since is None else since, up_to)
         # Of a partition that was not read before, what came before the first record that counted is not known.
         least += column.total(up_to - 1 if since is None else since, up_to)

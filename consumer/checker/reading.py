@@ -83,6 +83,7 @@ def command_fact(record: Record, command: ScaleCommand) -> CommandFact:
         digest=digest_of(record),
         policy_hash=command.policy.hash,
         target=target_name(command.target),
+        cluster=sys.intern(command.cluster),
         expect=(expect.uid, expect.generation, expect.replicas) if expect is not None else None,
     )
 
@@ -101,6 +102,7 @@ def result_fact(record: Record, result: ScaleResult, origin: tuple[int, int]) ->
         uid=result.target.uid or "",
         generation=result.target.generation or 0,
         at=result.at,
+        decided=result.decided_at,
         cause=result.cause.value,
         manager=result.manager,
         retryable=error.retryable if error is not None else None,

@@ -52,6 +52,16 @@ class Run:
         lane = self.collected.lanes.get((topic.value, partition))
         return lane is None or lane.first == 0
 
+    def covers(self, topic: Topic, partition: int, at: datetime) -> bool:
+        """Whether the log still has what a partition of a topic got at a moment."""
+        lane = self.collected.lanes.get((topic.value, partition))
+        return lane is None or lane.first == 0 or lane.began <= at
+
+    def since(self, topic: Topic, partition: int) -> int:
+        """Return the first offset that the log still has of a partition of a topic."""
+        lane = self.collected.lanes.get((topic.value, partition))
+        return 0 if lane is None else lane.first
+
     def settled(self, at: datetime) -> bool:
         """Whether what belongs to a record of then must be here too: topics are not read at the very same moment."""
         return self.expectations.quiet or at <= self.end - self.expectations.heard_within

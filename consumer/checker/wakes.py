@@ -21,13 +21,21 @@ NOT_DUE: Final = "requests whose wake was not due yet when the run ended"
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """A time at zero: the result that showed it, the command that led to it if one did, and what ended it."""
+    """A time at zero: the result that showed it, the command that led to it if one did, and what ended it.
 
-    shown: ResultFact
+    `shown` None: nothing was known of the target until it ended; it may have been up.
+    """
+
+    shown: ResultFact | None
     zero: CommandFact | None
     end: ResultFact | None
     gone: bool = False
     """Whether it ended with the target itself."""
+
+    @property
+    def by_us(self) -> bool:
+        """Whether a wake ended it."""
+        return self.end is not None and self.end.phase in TAKEN and self.end.cause in ("command", "direct")
 
 
 @dataclass(slots=True)
@@ -44,20 +52,22 @@ class Waking:
         """Judge one service."""
         commands = {command.id: command for command in page.commands}
         lives = page.lives()
-        for sleep in sleeps(page, commands):
+        for sleep in self._sleeps(page, commands):
             self.sleeps += sleep.zero is not None
-            ours = sleep.end is not None and (sleep.end.command in commands or sleep.end.cause == "direct")
-            self.wakes += ours
+            self.wakes += sleep.by_us
             yield from self._judge(page, sleep, lives)
+
+    def _sleeps(self, page: Page, commands: dict[str, CommandFact]) -> Iterator[Sleep]:
+        home = self.run.home(page)
+        return sleeps(page, commands, from_birth=home is not None and self.run.whole(Topic.SCALE_RESULTS, home))
 
     def _judge(
         self, page: Page, sleep: Sleep, lives: Sequence[tuple[datetime, datetime | None]]
     ) -> Iterator[Violation]:
         if sleep.gone:
             return
-        late = _landed_late(page, sleep)
-        if late is not None:
-            yield from self._undone(page, sleep, late, lives)
+        if sleep.shown is not None and sleep.zero is not None:
+            yield from self._undone(page, sleep, sleep.shown, lives)
         for asked in _unheard(page, sleep):
             owed = self._owed(page, asked, sleep, lives)
             if owed is None:
@@ -74,7 +84,7 @@ class Waking:
         life = _life(lives, at, at + max_age)
         if life is None or _was_stale(page, asked, max_age):
             return None
-        start = max(at, sleep.shown.shown, life[0])
+        start = max(at, sleep.shown.shown if sleep.shown is not None else at, life[0])
         due = due_at(start, self.run.expectations.wake_within, self.run.exempt(page))
         if self.run.observed(page, at, min(due, self.run.end)) or (life[1] is not None and life[1] <= due):
             return None
@@ -83,7 +93,7 @@ class Waking:
     def _paid(self, page: Page, sleep: Sleep, asked: Asked, owed: tuple[datetime, datetime]) -> Iterator[Violation]:
         start, due = owed
         if sleep.end is not None and sleep.end.shown <= due:
-            if due == start + self.run.expectations.wake_within:
+            if sleep.by_us and due == start + self.run.expectations.wake_within:
                 self.delays.append(max(sleep.end.shown - start, timedelta()))
             return
         if due > self.run.end:
@@ -94,21 +104,22 @@ class Waking:
             return
         place = Place(_REQUESTS, asked.partition, asked.offset, moment_of(asked.at), f"{asked.requests} requests")
         what = f"it came up {sleep.end.shown - start} later" if sleep.end is not None else "it never came up"
-        sentence = (
-            f"a request at {place} found it at zero (shown at {sleep.shown.place}), and {what}; "
-            f"{self.run.expectations.wake_within} are allowed"
-        )
+        found = f"found it at zero (shown at {sleep.shown.place})" if sleep.shown is not None else "met a target unseen"
+        sentence = f"a request at {place} {found}, and {what}; {self.run.expectations.wake_within} are allowed"
         yield Violation(Rule.WAKES, page.name, sentence, _places(place, sleep))
 
     def _undone(
         self,
         page: Page,
         sleep: Sleep,
-        late: ResultFact,
+        shown: ResultFact,
         lives: Sequence[tuple[datetime, datetime | None]],
     ) -> Iterator[Violation]:
         """A zero that lands after the up that was to overtake it is undone, whoever asks or not."""
-        start = sleep.shown.shown
+        late = _landed_late(page, sleep, shown)
+        if late is None:
+            return
+        start = shown.shown
         life = _life(lives, start, start)
         due = due_at(start, self.run.expectations.wake_within, self.run.exempt(page))
         if life is None or (life[1] is not None and life[1] <= due) or due > self.run.end:
@@ -117,30 +128,34 @@ class Waking:
         if ended or self.run.observed(page, start, due) or _refused(page, start, due):
             return
         sentence = (
-            f"a zero landed at {sleep.shown.place}, after the up that came later was answered at {late.place}, "
+            f"a zero landed at {shown.place}, after the up that came later was answered at {late.place}, "
             f"and was not undone within {self.run.expectations.wake_within}"
         )
-        yield Violation(Rule.PAID, page.name, sentence, (late.place, sleep.shown.place))
+        yield Violation(Rule.PAID, page.name, sentence, (late.place, shown.place))
 
 
-def sleeps(page: Page, commands: dict[str, CommandFact]) -> Iterator[Sleep]:
-    """Yield each time at zero, in the order of the log."""
+def sleeps(page: Page, commands: dict[str, CommandFact], *, from_birth: bool) -> Iterator[Sleep]:
+    """Yield each time at zero, in the order of the log; `from_birth`: its first result is here, if it has any."""
     shown: ResultFact | None = None
+    down = from_birth
     for result in present(page.results):
         if not result.uid:
-            if shown is not None and result.phase == "observed":
+            if down and result.phase == "observed":
                 yield Sleep(shown, _zero_of(shown, commands), None, gone=True)
-                shown = None
+                down, shown = False, None
         elif not result.replicas:
-            shown = shown or result
-        elif shown is not None:
-            yield Sleep(shown, _zero_of(shown, commands), result, gone=result.uid != shown.uid)
-            shown = None
-    if shown is not None:
+            down, shown = True, shown or result
+        elif down:
+            gone = shown is not None and shown.uid != result.uid
+            yield Sleep(shown, _zero_of(shown, commands), result, gone=gone)
+            down, shown = False, None
+    if down:
         yield Sleep(shown, _zero_of(shown, commands), None)
 
 
-def _zero_of(shown: ResultFact, commands: dict[str, CommandFact]) -> CommandFact | None:
+def _zero_of(shown: ResultFact | None, commands: dict[str, CommandFact]) -> CommandFact | None:
+    if shown is None:
+        return None
     command = commands.get(shown.command or "")
     return command if command is not None and command.direction == "zero" and shown.phase == "accepted" else None
 
@@ -151,7 +166,7 @@ def _unheard(page: Page, sleep: Sleep) -> Iterable[Asked]:
     end = millis(sleep.end.shown) if sleep.end is not None else None
     ranges = []
     for partition, column in page.columns.items():
-        first = bisect_right(column.at, millis(sleep.shown.shown))
+        first = bisect_right(column.at, millis(sleep.shown.shown)) if sleep.shown is not None else 0
         if decision is not None and decision.before is not None:
             mark = next((at for kind, where, at in decision.before if (kind, where) == (_REQUESTS, partition)), -1)
             first = bisect_right(column.offsets, mark)
@@ -193,18 +208,18 @@ def _refused(page: Page, start: datetime, due: datetime) -> bool:
     return any(one.retryable is False and start <= one.shown <= due and one.phase == "failed" for one in page.results)
 
 
-def _landed_late(page: Page, sleep: Sleep) -> ResultFact | None:
+def _landed_late(page: Page, sleep: Sleep, shown: ResultFact) -> ResultFact | None:
     """Return the answer to a later up that a zero landed after."""
     if sleep.zero is None:
         return None
     later = {one.id for one in page.commands if one.direction == "up" and one.seq > sleep.zero.seq}
-    before = [one for one in page.results if one.place.offset < sleep.shown.place.offset]
+    before = [one for one in page.results if one.place.offset < shown.place.offset]
     return next((one for one in before if one.command in later and one.phase in TAKEN), None)
 
 
 def _places(place: Place, sleep: Sleep) -> tuple[Place, ...]:
-    ended = (sleep.end.place,) if sleep.end is not None else ()
-    return (sleep.shown.place, place, *ended)
+    around = (sleep.shown, sleep.end)
+    return (place, *(result.place for result in around if result is not None))
 
 
 def unpaid(run: Run, page: Page) -> Iterator[Violation]:

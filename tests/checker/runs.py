@@ -78,6 +78,12 @@ class Shop(Bed):
             if view.ready != view.replicas:
                 self.targets.make_ready(target, view.replicas)
 
+    def by_hand(self, key: ServiceKey, replicas: int) -> None:
+        """Somebody else scales a service."""
+        entry = self.policies.entries()[key]
+        assert entry.policy is not None
+        self.targets.scale_by_hand(TargetKey(key.namespace, entry.policy.target), replicas)
+
     def replicas(self, key: ServiceKey) -> int:
         """How many replicas a service has in truth."""
         entry = self.policies.entries()[key]
