@@ -95,7 +95,9 @@ def _facts(before: TargetFacts | None, event: ResultSeen) -> TargetFacts:
 def _answered(state: ServiceState, event: ResultSeen) -> ServiceState:
     """Fold the answer to the last command; what was taken stays taken, whatever a repeated delivery says."""
     ask = state.ask
-    if ask is None or ask.command_id != event.command_id or event.phase not in _ANSWERS or ask.answer in TAKEN:
+    if ask is None or ask.command_id != event.command_id:
+        return _late_zero(state, event)
+    if event.phase not in _ANSWERS or ask.answer in TAKEN:
         return state
     answered = replace(ask, answer=event.phase, answered_at=event.at, generation=event.generation)
     match ask.direction:
@@ -141,6 +143,13 @@ def _zero_answered(state: ServiceState, event: ResultSeen) -> ServiceState:
     # Redelivered after its answer was lost, a zero finds its own work done; somebody else's zero is no sleep of ours.
     landed_before = event.phase is Phase.UNCHANGED and not event.replicas and event.manager in (None, OWN_MANAGER)
     if event.phase is not Phase.ACCEPTED and not landed_before:
+        return state
+    return replace(state, sleeps=(*state.sleeps, Sleep(event.at))[-MAX_SLEEPS:])
+
+
+def _late_zero(state: ServiceState, event: ResultSeen) -> ServiceState:
+    """A zero that a newer ask has overtaken was a sleep all the same: whoever counts sleeps must not lose it."""
+    if event.command_id is None or event.direct or event.phase is not Phase.ACCEPTED or event.replicas:
         return state
     return replace(state, sleeps=(*state.sleeps, Sleep(event.at))[-MAX_SLEEPS:])
 

@@ -127,6 +127,27 @@ def test_an_accepted_zero_is_a_sleep_and_remembers_what_was_there() -> None:
     assert hand.cycle(T0 + MINUTE).reason.code is Code.ASLEEP
 
 
+def test_a_zero_that_a_wake_has_overtaken_is_a_sleep_too_and_the_wake_ended_it() -> None:
+    """Forgotten, it would be missing in what the next owner of the partition counts against the sleep budget."""
+    hand = Hand()
+    zero = hand.cycle(T0).command
+    assert zero is not None
+    hand.request(T0 + SECOND)
+    hand.result(replace(result(Phase.ACCEPTED, 4, 0, T0 + 2 * SECOND), command_id=zero.id))
+    assert hand.state.sleeps == (Sleep(T0 + 2 * SECOND),)
+    hand.answer(Phase.ACCEPTED, 5, 1, T0 + 3 * SECOND)
+    assert hand.state.sleeps == (Sleep(T0 + 2 * SECOND, T0 + 3 * SECOND),)
+
+
+def test_an_accepted_wake_that_a_newer_ask_has_overtaken_is_no_sleep() -> None:
+    hand = woken()
+    first = hand.state.ask
+    assert first is not None
+    hand.retried(T0 + 5 * SECOND)
+    hand.result(replace(result(Phase.ACCEPTED, 5, 1, T0 + 6 * SECOND), command_id=first.command_id))
+    assert hand.state.sleeps == ()
+
+
 def test_a_zero_that_was_not_accepted_is_no_sleep() -> None:
     hand = Hand()
     hand.cycle(T0)
