@@ -3,7 +3,15 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, StringConstraints, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
 from pydantic.alias_generators import to_camel
 from pydantic_core import to_json
 
@@ -41,6 +49,12 @@ Timestamp = Annotated[
     ),
 ]
 """Aware, UTC, whole milliseconds; in JSON `2026-01-31T09:30:00.000Z`."""
+
+Whole = Annotated[int, Field(ge=0, le=2**63 - 1)]
+"""What an integer of 64 bits holds: JSON has no bound, and whoever reads or writes it next may not know larger ones."""
+
+Name = Annotated[str, StringConstraints(max_length=512)]
+"""A name or an identity of something in a cluster, which allows 253 characters: what is kept of it is bounded."""
 
 Label = Annotated[str, StringConstraints(strict=True, max_length=MAX_LABEL, pattern=LABEL_PATTERN)]
 """A DNS-1123 label, as Kubernetes demands of the names of namespaces and Services."""

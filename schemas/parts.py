@@ -1,14 +1,13 @@
 """The pieces that several outputs share: targets, reasons, causes, references."""
 
-from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, NonNegativeInt
+from pydantic import BeforeValidator, Field
 
-from schemas.message import Part
+from schemas.message import Name, Part, Whole
 
-Fact = str | int | float | bool
+Fact = str | Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | float | bool
 """One value of a reason's facts."""
 
 
@@ -23,34 +22,35 @@ class Mode(StrEnum):
 class TargetRef(Part):
     """The workload that is scaled: anything in the service's namespace with a `/scale` subresource."""
 
-    api_version: str
-    kind: str
-    name: str
+    api_version: Name
+    kind: Name
+    name: Name
 
 
 class KnownTarget(TargetRef):
     """A target with the identity it had when it was last seen; both null when it was not found."""
 
-    uid: str | None = None
-    generation: int | None = None
+    uid: Name | None = None
+    generation: Whole | None = None
 
 
 class Autoscaler(Part):
     """The foreign autoscaler beside the target: `keda` or `hpa`."""
 
-    type: str
-    name: str
+    type: Name
+    name: Name
 
 
 class PolicyRef(Part):
     """Which content of which ElastiService a decision followed."""
 
-    uid: str
-    hash: str
+    uid: Name
+    hash: Name
 
 
-def _named(facts: Mapping[str, object] | Iterable[tuple[str, object]]) -> dict[str, object]:
-    return dict(facts)
+def _named(facts: object) -> object:
+    """Take the core's pairs as an object; whatever else it is, is left to be refused."""
+    return dict(facts) if isinstance(facts, tuple) else facts
 
 
 class Reason(Part):
@@ -67,8 +67,8 @@ class RecordCause(Part):
     """The record that caused it; of a forwarded record the place where it first entered."""
 
     topic: str
-    partition: NonNegativeInt
-    offset: NonNegativeInt
+    partition: Whole
+    offset: Whole
 
 
 class CycleCause(Part):

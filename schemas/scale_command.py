@@ -3,9 +3,9 @@
 from enum import StrEnum
 from typing import Self
 
-from pydantic import ConfigDict, NonNegativeInt, model_validator
+from pydantic import ConfigDict, model_validator
 
-from schemas.message import Label, Message, Part, Timestamp
+from schemas.message import Label, Message, Name, Part, Timestamp, Whole
 from schemas.parts import Autoscaler, Cause, PolicyRef, Reason, TargetRef
 
 
@@ -20,9 +20,9 @@ class Direction(StrEnum):
 class Expect(Part):
     """What the worker knew of the target when it decided; a zero is carried out only while all of it is still so."""
 
-    uid: str
-    generation: int
-    replicas: NonNegativeInt
+    uid: Name
+    generation: Whole
+    replicas: Whole
 
 
 class ScaleCommand(Message):
@@ -57,12 +57,12 @@ class ScaleCommand(Message):
     )
 
     id: str
-    seq: NonNegativeInt
+    seq: Whole
     namespace: Label
     service: Label
     target: TargetRef
     direction: Direction
-    replicas: NonNegativeInt
+    replicas: Whole
     expect: Expect | None = None
     reason: Reason
     autoscaler: Autoscaler | None = None

@@ -2,9 +2,9 @@
 
 from enum import StrEnum
 
-from pydantic import ConfigDict, NonNegativeInt
+from pydantic import ConfigDict
 
-from schemas.message import Label, Message, Part, Timestamp
+from schemas.message import Label, Message, Part, Timestamp, Whole
 from schemas.parts import KnownTarget
 
 
@@ -91,12 +91,12 @@ class ScaleResult(Message):
     service: Label
     target: KnownTarget
     phase: Phase
-    replicas: NonNegativeInt
-    ready_replicas: NonNegativeInt
+    replicas: Whole
+    ready_replicas: Whole
     error: ResultError | None = None
     cause: ResultCause
     manager: str | None = None
-    attempts: NonNegativeInt = 0
+    attempts: Whole = 0
     triggered_at: Timestamp | None = None
     decided_at: Timestamp | None = None
     at: Timestamp

@@ -2,9 +2,9 @@
 
 from enum import StrEnum
 
-from pydantic import ConfigDict, NonNegativeInt
+from pydantic import ConfigDict
 
-from schemas.message import Label, Message, Timestamp
+from schemas.message import Label, Message, Timestamp, Whole
 from schemas.parts import KnownTarget, Mode, Reason
 
 
@@ -20,7 +20,8 @@ class ServiceStatus(Message):
     """The last record of a key is the present; a tombstone says that the policy is gone.
 
     `desired` is what the last command asked for, `replicas` and `ready_replicas` what was last seen; null = not
-    known yet. `since` is when it came to be so.
+    known yet. `since` is when it came to be so. Of `ready_replicas` only 0 or not 0 is sure: the log tells of the first
+    ready replica and of the last one to go, not of those between.
     """
 
     model_config = ConfigDict(
@@ -58,9 +59,9 @@ class ServiceStatus(Message):
     namespace: Label
     service: Label
     target: KnownTarget
-    desired: NonNegativeInt | None = None
-    replicas: NonNegativeInt | None = None
-    ready_replicas: NonNegativeInt | None = None
+    desired: Whole | None = None
+    replicas: Whole | None = None
+    ready_replicas: Whole | None = None
     path: Path = Path.UNKNOWN
     reason: Reason
     since: Timestamp

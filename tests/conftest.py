@@ -4,4 +4,6 @@ from hypothesis import settings
 
 # Deadlines time a shared machine, not the code; derandomised runs make a red build repeatable.
 settings.register_profile("elasti", deadline=None, derandomize=True, max_examples=100)
+# For `make fuzz`: other examples each time, and many of them; what fails is kept in .hypothesis and tried first.
+settings.register_profile("fuzz", deadline=None, max_examples=3_000)
 settings.load_profile("elasti")

@@ -58,7 +58,7 @@ class Story:
             return None
         state = self.state
         for noted in self.results:
-            state = observe(state, result_seen(noted.message, noted.origin), noted.at)
+            state = observe(state, result_seen(noted.message, noted.origin, noted.at), noted.at)
         return state
 
     def until(self, moment: datetime) -> "Story":

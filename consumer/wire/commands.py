@@ -5,8 +5,10 @@ from consumer.core.outcome import Command, Expect
 from consumer.core.reasons import Code, Reason
 from consumer.core.service import Autoscaler, Direction, ServiceKey, TargetRef
 from schemas import parts
-from schemas.codec import Undecodable, decode
+from schemas.codec import MAX_CAUSE, Undecodable, decode
 from schemas.scale_command import ScaleCommand
+
+_SHOWN = 80
 
 
 def command_of(raw: bytes | None, cluster: str, trace: str | None = None) -> Command | Undecodable:
@@ -15,11 +17,11 @@ def command_of(raw: bytes | None, cluster: str, trace: str | None = None) -> Com
     if isinstance(message, Undecodable):
         return message
     if message.cluster != cluster:
-        return Undecodable(f'cluster: is "{message.cluster}", but "{cluster}" is scaled here', raw)
+        return Undecodable(f'cluster: is "{message.cluster[:_SHOWN]}", but "{cluster}" is scaled here', raw)
     try:
         return _command(message, trace)
     except ValueError as error:
-        return Undecodable(str(error), raw)
+        return Undecodable(str(error)[:MAX_CAUSE], raw)
 
 
 def _command(message: ScaleCommand, trace: str | None) -> Command:

@@ -1,5 +1,6 @@
 """Records of the control topic, and what the cluster keeps of the same kind, to and from the core's switches."""
 
+from dataclasses import replace
 from typing import Final
 
 from consumer.core.control import Control, ControlKind, Controls
@@ -7,7 +8,7 @@ from consumer.core.service import Mode
 from consumer.ports import Record
 from consumer.wire.messages import control_message
 from schemas import control
-from schemas.codec import Undecodable, decode
+from schemas.codec import MAX_CAUSE, Undecodable, decode
 
 UNREADABLE: Final = "*"
 """What a switch that nobody can read is about: everything. Rather no sleep too many than one against a freeze."""
@@ -41,13 +42,18 @@ def switched(book: Controls, record: Record) -> Controls | Undecodable:
 def _freeze(message: control.Control) -> Control:
     freeze = message.freeze
     if freeze is None:
-        return Control(message.scope, ControlKind.UNFREEZE, None, message.by, message.why, None, message.at)
-    return Control(message.scope, ControlKind.FREEZE, None, freeze.by, freeze.why, freeze.until, freeze.at)
+        return _switch(message.scope, ControlKind.UNFREEZE, message)
+    return _switch(message.scope, ControlKind.FREEZE, freeze)
 
 
 def _mode(message: control.Control) -> Control:
     switch = message.mode
     if switch is None:
-        return Control(message.scope, ControlKind.MODE, None, message.by, message.why, None, message.at)
-    mode = Mode(switch.mode.value)
-    return Control(message.scope, ControlKind.MODE, mode, switch.by, switch.why, switch.until, switch.at)
+        return _switch(message.scope, ControlKind.MODE, message)
+    return replace(_switch(message.scope, ControlKind.MODE, switch), mode=Mode(switch.mode.value))
+
+
+def _switch(scope: str, kind: ControlKind, said: control.Control | control.Freeze | control.ModeSetting) -> Control:
+    """Who switched it and why goes into every decision and state that follows from it: long words are cut."""
+    until = None if isinstance(said, control.Control) else said.until
+    return Control(scope, kind, None, said.by[:MAX_CAUSE], said.why[:MAX_CAUSE], until, said.at)

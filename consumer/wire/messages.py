@@ -1,5 +1,7 @@
 """Commands, statuses and controls out of core values, and the core's facts out of results."""
 
+from datetime import datetime
+
 from consumer.core.control import Control as Switch
 from consumer.core.control import ControlKind, Controls
 from consumer.core.inputs import RecordCause, ResultSeen
@@ -31,10 +33,11 @@ def command_message(command: Command, cluster: str) -> ScaleCommand:
     )
 
 
-def result_seen(result: ScaleResult, origin: RecordCause) -> ResultSeen:
+def result_seen(result: ScaleResult, origin: RecordCause, appended: datetime) -> ResultSeen:
     """Return what a result tells the core; a target that was not found has no uid and generation 0.
 
-    Its texts are cut, since they go into the state, which has to fit into a record whatever a cluster answers.
+    Its texts are cut, since they go into the state, which has to fit into a record whatever a cluster answers. Nothing
+    is told before it happened: a handler's clock that is ahead, or a forged time, ends where the log's time is.
     """
     return ResultSeen(
         phase=CorePhase(result.phase.value),
@@ -44,13 +47,13 @@ def result_seen(result: ScaleResult, origin: RecordCause) -> ResultSeen:
         generation=result.target.generation or 0,
         replicas=result.replicas,
         ready=result.ready_replicas,
-        at=result.at,
+        at=min(result.at, appended),
         origin=origin,
         direct=result.cause is ResultCause.DIRECT,
         manager=result.manager[:MAX_CAUSE] if result.manager else None,
         error=result.error.message[:MAX_CAUSE] if result.error else None,
         retryable=result.error.retryable if result.error else False,
-        triggered_at=result.triggered_at,
+        triggered_at=min(result.triggered_at, appended) if result.triggered_at else None,
     )
 
 

@@ -22,7 +22,7 @@ def state_from_bytes(raw: bytes) -> ServiceState | Undecodable:
     try:
         return state_from_json(orjson.loads(raw))
     except ValidationError as error:
-        return Undecodable(f"not a state: {cause_of(error)}", raw)
+        return Undecodable(f"not a state: {cause_of(error)}"[:MAX_CAUSE], raw)
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         return Undecodable(f"not a state: {error}"[:MAX_CAUSE], raw)
 

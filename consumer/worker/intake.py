@@ -19,6 +19,7 @@ from schemas.topics import MAX_MESSAGE_BYTES, Topic
 
 # The headers that say where a forwarded record came from, and what Kafka puts around a record.
 _FORWARD_OVERHEAD = 2_048
+_SHOWN = 80
 # No topic of ours has more partitions; with some 120 bytes for each place a state stays far below a record's limit.
 _MOST = 1_024
 
@@ -138,11 +139,11 @@ def _read_results(batch: Batch, records: Sequence[Record], place: Place, cluster
         if isinstance(result, Undecodable):
             batch.undecodable(record, result)
         elif result.cluster != cluster:
-            cause = f'cluster: is "{result.cluster}", but "{cluster}" is decided here'
+            cause = f'cluster: is "{result.cluster[:_SHOWN]}", but "{cluster}" is decided here'
             batch.undecodable(record, Undecodable(cause, record.value))
         elif place.holds(result.namespace, result.service):
-            origin, _ = came_from(record)
-            batch.facts.append((key_of(result.namespace, result.service), result_seen(result, origin)))
+            origin, at = came_from(record)
+            batch.facts.append((key_of(result.namespace, result.service), result_seen(result, origin, at)))
         else:
             batch.misplaced(record, result.namespace, result.service, place)
 

@@ -100,7 +100,7 @@ def result(**changes: object) -> ScaleResult:
 
 
 def test_a_result_tells_the_core_all_it_says() -> None:
-    assert result_seen(result(), ORIGIN) == ResultSeen(
+    assert result_seen(result(), ORIGIN, T0) == ResultSeen(
         phase=Phase.ACCEPTED,
         command_id="c1",
         target=TARGET,
@@ -120,7 +120,7 @@ def test_a_failed_result_of_a_target_that_is_not_there() -> None:
         target=KnownTarget(api_version="apps/v1", kind="Deployment", name="web"),
         error=ResultError(code="gone", message="there is no Deployment web", retryable=True),
     )
-    seen = result_seen(gone, ORIGIN)
+    seen = result_seen(gone, ORIGIN, T0)
     assert (seen.phase, seen.uid, seen.generation) == (Phase.FAILED, "", 0)
     assert (seen.error, seen.retryable) == ("there is no Deployment web", True)
 
@@ -130,18 +130,25 @@ def test_long_words_of_a_cluster_are_cut_before_they_get_into_the_state() -> Non
     seen = result_seen(
         result(phase=WirePhase.FAILED, manager=long, error=ResultError(code="invalid", message=long, retryable=False)),
         ORIGIN,
+        T0,
     )
     assert seen.error == seen.manager == "x" * MAX_CAUSE
 
 
+def test_nothing_is_told_before_it_happened() -> None:
+    ahead = T0 + timedelta(days=2_000_000)
+    seen = result_seen(result(at=ahead, triggered_at=ahead), ORIGIN, T0 + timedelta(seconds=1))
+    assert seen.at == seen.triggered_at == T0 + timedelta(seconds=1)
+
+
 @pytest.mark.parametrize("phase", WirePhase)
 def test_every_phase_has_its_word_in_the_core(phase: WirePhase) -> None:
-    assert result_seen(result(phase=phase), ORIGIN).phase.value == phase.value
+    assert result_seen(result(phase=phase), ORIGIN, T0).phase.value == phase.value
 
 
 def test_a_direct_wake_is_told_apart() -> None:
-    assert result_seen(result(cause=ResultCause.DIRECT), ORIGIN).direct
-    assert not result_seen(result(cause=ResultCause.OBSERVED), ORIGIN).direct
+    assert result_seen(result(cause=ResultCause.DIRECT), ORIGIN, T0).direct
+    assert not result_seen(result(cause=ResultCause.OBSERVED), ORIGIN, T0).direct
 
 
 POLICY = Policy(WEB, "web", "u1", "h1", created_at=T0, target=TARGET, triggers=())
