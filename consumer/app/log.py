@@ -1,13 +1,23 @@
 """Kafka as the settings describe it: connections, topics, readers and publishers for the command line and the roles."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import aclosing, asynccontextmanager
 
-from consumer.adapters.kafka import KafkaConnection, KafkaPublisher, KafkaReader, create_topics, verify_topics
+from consumer.adapters.kafka import (
+    KafkaConnection,
+    KafkaPermits,
+    KafkaPublisher,
+    KafkaReader,
+    create_topics,
+    verify_topics,
+)
 from consumer.adapters.kafka.topics import same_partitions
-from consumer.ports import LogReader, Publisher, Record
+from consumer.insight.acls import Names, Part, permits
+from consumer.ports import LogReader, Permit, Publisher, Record
 from consumer.settings import Settings
 from schemas.topics import TOPICS, Topic
+
+KEYED = tuple(spec.topic for spec in TOPICS if spec.keyed)
 
 
 def connection_of(settings: Settings, role: str) -> KafkaConnection:
@@ -43,10 +53,22 @@ async def verify(settings: Settings) -> Sequence[str]:
     return await verify_topics(connection_of(settings, "cli"), settings.topic_prefix)
 
 
-async def partitions_of(settings: Settings) -> int:
-    """Return the one number of partitions of all keyed topics; raises LogSetupError when there is none."""
-    keyed = [spec.topic.under(settings.topic_prefix) for spec in TOPICS if spec.keyed]
-    return await same_partitions(connection_of(settings, "cli"), keyed)
+async def partitions_of(settings: Settings, topics: Collection[Topic] = KEYED) -> int:
+    """Return the one number of partitions of these keyed topics; raises LogSetupError when there is none."""
+    return await same_partitions(
+        connection_of(settings, "cli"), [topic.under(settings.topic_prefix) for topic in topics]
+    )
+
+
+def names_of(settings: Settings) -> Names:
+    """Return what this installation calls its groups and topics."""
+    return Names(settings.topic_prefix, settings.worker_group, settings.handler_group)
+
+
+async def forbidden(settings: Settings, parts: Sequence[Part]) -> Sequence[Permit]:
+    """Return what these parts need and the user of the settings may not; raises LogError when nobody can say."""
+    needed = dict.fromkeys(permit for part in parts for permit in permits(part, names_of(settings)))
+    return await KafkaPermits(connection_of(settings, "cli")).missing(list(needed))
 
 
 def reader(settings: Settings) -> LogReader:

@@ -109,7 +109,7 @@ async def _commons(assignment: Assignment) -> AsyncIterator[Commons]:
                 telemetry=Telemetry(settings.cluster, version("elasti-consumer")),
                 policies=(doors and doors.policies) or policy_files(settings),
                 publisher=publisher,
-                reach=KafkaReach(settings, publisher, clock),
+                reach=KafkaReach(settings, publisher, clock, assignment.roles),
                 doors=doors,
             )
         finally:

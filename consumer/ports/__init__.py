@@ -50,6 +50,13 @@ from consumer.ports.measuring import (
     Scaler,
     Subject,
 )
+from consumer.ports.permits import (
+    Guarded,
+    Operation,
+    Permit,
+    Permits,
+    grant,
+)
 from consumer.ports.policies import (
     Policies,
     PolicyEntry,
@@ -81,6 +88,7 @@ __all__ = [
     "Definition",
     "FencedError",
     "ForeignScaler",
+    "Guarded",
     "Headers",
     "Holding",
     "Judges",
@@ -93,8 +101,11 @@ __all__ = [
     "Moment",
     "Notice",
     "Notices",
+    "Operation",
     "Output",
     "Ownership",
+    "Permit",
+    "Permits",
     "Placed",
     "Policies",
     "PolicyEntry",
@@ -129,4 +140,5 @@ __all__ = [
     "Truth",
     "Writer",
     "Writers",
+    "grant",
 ]

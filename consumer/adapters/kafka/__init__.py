@@ -6,6 +6,7 @@ and offsets committed outside a transaction by the worker's group.
 
 from consumer.adapters.kafka.connection import KafkaConnection
 from consumer.adapters.kafka.membership import KafkaMembership
+from consumer.adapters.kafka.permits import KafkaPermits
 from consumer.adapters.kafka.publisher import KafkaPublisher
 from consumer.adapters.kafka.reader import KafkaReader
 from consumer.adapters.kafka.topics import create_topics, verify_topics
@@ -14,6 +15,7 @@ from consumer.adapters.kafka.writer import KafkaWriters
 __all__ = [
     "KafkaConnection",
     "KafkaMembership",
+    "KafkaPermits",
     "KafkaPublisher",
     "KafkaReader",
     "KafkaWriters",

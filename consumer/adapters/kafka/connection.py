@@ -1,7 +1,8 @@
 """How to reach a Kafka, and how its records and errors become ours."""
 
+import asyncio
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -11,11 +12,30 @@ from typing import TypedDict
 
 from aiokafka import ConsumerRecord
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.conn import collect_hosts, create_conn
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    KafkaConnectionError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+    UnsupportedSaslMechanismError,
+)
 
-from consumer.ports import LogError, Record
+from consumer.ports import Guarded, LogError, Permit, Record, grant
 
+_PATIENCE = 2
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_GUARDED: Mapping[type[KafkaError], Guarded] = {
+    TopicAuthorizationFailedError: Guarded.TOPIC,
+    GroupAuthorizationFailedError: Guarded.GROUP,
+    TransactionalIdAuthorizationFailed: Guarded.TRANSACTIONAL_ID,
+    # An idempotent producer is for whoever may write to any topic at all.
+    ClusterAuthorizationFailedError: Guarded.TOPIC,
+}
+"""What each refusal is about."""
 
 
 class ClientOptions(TypedDict, total=False):
@@ -77,10 +97,48 @@ class KafkaConnection:
             files = ", ".join(str(file) for file in (self.ca_file, self.cert_file, self.key_file) if file)
             raise LogError(f"Kafka TLS: can not use {files} ({error}); give PEM files that belong together") from error
 
-    def failed(self, what: str, error: Exception) -> LogError:
-        """Say what could not be done, why, and what to look at."""
+    @property
+    def principal(self) -> str:
+        """Who we are in ACLs, as far as we know it ourselves."""
+        if self.security_protocol.startswith("SASL"):
+            return f"User:{self.username}"
+        return f"'User:<subject of {self.cert_file}>'" if self.cert_file else "User:ANONYMOUS"
+
+    def failed(self, what: str, error: Exception, *needed: Permit) -> LogError:
+        """Say what could not be done, why, and what to look at; `needed` are the ACLs that it takes."""
+        refused = _refused(error, needed)
+        if refused:
+            return LogError(f"Kafka at {self.bootstrap}: {what} failed: {self.may_not(refused)}")
+        if isinstance(error, ClusterAuthorizationFailedError):
+            what += f": {self.principal} may write to no topic, so that it is given no idempotent producer"
+            return LogError(f"Kafka at {self.bootstrap}: {what}; docs/howto-kafka-acls.md says what each part needs")
         cause = str(error) or type(error).__name__
-        return LogError(f"Kafka at {self.bootstrap}: {what} failed ({cause}); see that it runs and can be reached")
+        return LogError(f"Kafka at {self.bootstrap}: {what} failed ({cause}); {_cure(error)}")
+
+    def may_not(self, permits: Sequence[Permit]) -> str:
+        """Say what ACLs we lack, and how they are given."""
+        lacking = ", ".join(str(permit) for permit in permits)
+        commands = " && ".join(grant(permits, self.principal, self.bootstrap))
+        return f"{self.principal} may not {lacking}; allow it: {commands}"
+
+
+def _cure(error: Exception) -> str:
+    match error:
+        case SaslAuthenticationFailed() | UnsupportedSaslMechanismError():
+            return "see that the mechanism, the user and the password are right"
+        case ssl.SSLError():
+            return "see that the CA is that of the brokers' certificates, and that these name the hosts we call"
+        case _:
+            return "see that it runs and can be reached"
+
+
+def _refused(error: Exception, needed: Sequence[Permit]) -> Sequence[Permit]:
+    """Return those of the needed permits that a refusal can be about; none when it is something else."""
+    guarded = _GUARDED.get(type(error)) if isinstance(error, KafkaError) else None
+    about = [permit for permit in needed if permit.guarded is guarded]
+    # Sometimes the client says which topics; sometimes the name of the error is all there is.
+    told = str(error)
+    return [permit for permit in about if permit.name in told] or about
 
 
 @cache
@@ -123,6 +181,21 @@ async def admin(connection: KafkaConnection) -> AsyncIterator[AIOKafkaAdminClien
         await client.start()
         yield client
     except (KafkaError, OSError) as error:
-        raise connection.failed("an administrative request", error) from error
+        shut = await _shut(connection) if isinstance(error, KafkaConnectionError) else None
+        raise connection.failed("an administrative request", shut or error) from error
     finally:
         await client.close()
+
+
+async def _shut(connection: KafkaConnection) -> Exception | None:
+    """Try the first door once more: aiokafka keeps to itself why it was let in nowhere."""
+    options = connection.options()
+    (host, port, _), *_ = collect_hosts(options.pop("bootstrap_servers"), randomize=False)
+    options.pop("metadata_max_age_ms")
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            door = await create_conn(host, port, **options)
+    except (KafkaError, OSError) as error:
+        return error if str(error) else None
+    door.close()
+    return None

@@ -12,7 +12,7 @@ from consumer.adapters.kafka.connection import ClientOptions, KafkaConnection, m
 from consumer.adapters.kafka.leaving import end_client
 from consumer.adapters.kafka.topics import rival_groups, same_partitions
 from consumer.errors import first_error
-from consumer.ports import LogError, LogSetupError, Ownership, Record, Subscription
+from consumer.ports import Guarded, LogError, LogSetupError, Operation, Ownership, Permit, Record, Subscription
 
 # A member is waited for that long at a rebalance while it finishes; its heartbeats keep it a member meanwhile.
 _REBALANCE_MS = 30_000
@@ -73,7 +73,7 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
             await consumer.start()
         except (KafkaError, OSError) as error:
             await self.stop()
-            raise self._connection.failed(f"joining group {self._subscription.group}", error) from error
+            raise self._failed(f"joining group {self._subscription.group}", error) from error
         except BaseException:
             await self.stop()
             raise
@@ -130,7 +130,7 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
         try:
             found = await self._running().getmany(*tps, timeout_ms=milliseconds(wait), max_records=limit)
         except (KafkaError, OSError) as error:
-            raise self._connection.failed("fetching", error) from error
+            raise self._failed("fetching", error) from error
         self._in_hand.update({tp: records[0].offset for tp, records in found.items()})
         return [
             record for tp, records in found.items() if tp.partition in self._resumed for record in records_of(records)
@@ -166,7 +166,7 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
                 consumer.seek(tp, offset)
                 self._in_hand.pop(tp, None)
         except (KafkaError, OSError, IllegalStateError) as error:
-            raise self._connection.failed(f"finding the committed offsets of partition {partition}", error) from error
+            raise self._failed(f"finding the committed offsets of partition {partition}", error) from error
         return {tp.topic: offset for tp, offset in positions.items()}
 
     async def _committed(self, tps: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
@@ -184,7 +184,7 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
         try:
             found = await self._running().end_offsets(tps)
         except (KafkaError, OSError) as error:
-            raise self._connection.failed(f"asking for the ends of partition {partition}", error) from error
+            raise self._failed(f"asking for the ends of partition {partition}", error) from error
         return {tp.topic: found[tp] for tp in tps}
 
     async def positions(self, partition: int) -> Mapping[str, int]:
@@ -195,7 +195,7 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
             positions = {tp: await consumer.position(tp) for tp in self._of(partition)}
             return {tp.topic: self._in_hand.get(tp, position) for tp, position in positions.items()}
         except (KafkaError, IllegalStateError) as error:
-            raise self._connection.failed(f"asking for the positions of partition {partition}", error) from error
+            raise self._failed(f"asking for the positions of partition {partition}", error) from error
 
     def pause(self, partition: int) -> None:
         """Fetch nothing of it."""
@@ -212,7 +212,7 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
         try:
             await self._running().commit({TopicPartition(*place): offset for place, offset in offsets.items()})
         except (KafkaError, OSError, IllegalStateError) as error:
-            raise self._connection.failed("committing offsets", error) from error
+            raise self._failed("committing offsets", error) from error
 
     async def stop(self) -> None:
         """Finish what is owned, then leave at once."""
@@ -233,6 +233,15 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
                 await end_client(consumer.stop)
         except (KafkaError, OSError, TimeoutError) as error:
             raise self._connection.failed("leaving the group", error) from error
+
+    def _failed(self, what: str, error: Exception) -> LogError:
+        subscription = self._subscription
+        read = [Permit(Guarded.TOPIC, topic, Operation.READ) for topic in subscription.inputs]
+        # Groups beside ours are looked for, so that one ACL is for all of them.
+        group = Permit(
+            Guarded.GROUP, subscription.rivals or subscription.group, Operation.READ, prefixed=bool(subscription.rivals)
+        )
+        return self._connection.failed(what, error, *read, group)
 
     def _of(self, partition: int) -> list[TopicPartition]:
         if partition not in self._owned:

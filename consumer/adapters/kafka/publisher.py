@@ -1,6 +1,7 @@
 """The idempotent way out on Kafka, with a new producer whenever one fell out of step."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 
 from aiokafka import AIOKafkaProducer
@@ -9,7 +10,7 @@ from aiokafka.structs import RecordMetadata
 
 from consumer.adapters.kafka.connection import KafkaConnection, moment
 from consumer.adapters.kafka.leaving import end_client
-from consumer.ports import Output, Placed
+from consumer.ports import Guarded, Operation, Output, Permit, Placed
 from schemas.topics import MAX_MESSAGE_BYTES
 
 
@@ -23,17 +24,18 @@ class KafkaPublisher:
 
     async def publish(self, output: Output) -> Placed:
         """Return when all in-sync replicas have it; raises LogError, also when that is not known."""
-        producer = await self._opened()
+        needed = Permit(Guarded.TOPIC, output.topic, Operation.WRITE)
+        producer = await self._opened(needed)
         try:
             metadata = await _send(producer, output)
         except MessageSizeTooLargeError as error:
-            raise self._connection.failed(f"publishing to {output.topic}", error) from error
+            raise self._connection.failed(f"publishing to {output.topic}", error, needed) from error
         except (KafkaError, OSError, AssertionError) as error:
             # A batch that was given up leaves a gap in the producer's sequence: everything after it would fail.
             if self._producer is producer:
                 self._producer = None
             await self._stop(producer)
-            raise self._connection.failed(f"publishing to {output.topic}", error) from error
+            raise self._connection.failed(f"publishing to {output.topic}", error, needed) from error
         return Placed(metadata.topic, metadata.partition, metadata.offset, moment(metadata.timestamp))
 
     async def open(self) -> None:
@@ -49,13 +51,13 @@ class KafkaPublisher:
                 if producer is not None:
                     await self._stop(producer)
 
-    async def _opened(self) -> AIOKafkaProducer:
+    async def _opened(self, *needed: Permit) -> AIOKafkaProducer:
         async with self._opening:
             if self._producer is None:
-                self._producer = await self._open()
+                self._producer = await self._open(needed)
             return self._producer
 
-    async def _open(self) -> AIOKafkaProducer:
+    async def _open(self, needed: Sequence[Permit]) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
             **self._connection.options(),
             enable_idempotence=True,
@@ -67,7 +69,7 @@ class KafkaPublisher:
             await producer.start()
         except (KafkaError, OSError) as error:
             await self._stop(producer)
-            raise self._connection.failed("opening the publisher", error) from error
+            raise self._connection.failed("opening the publisher", error, *needed) from error
         except BaseException:
             await self._stop(producer)
             raise

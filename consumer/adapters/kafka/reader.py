@@ -10,7 +10,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from consumer.adapters.kafka.connection import KafkaConnection, admin, records_of
 from consumer.adapters.kafka.leaving import end_client
 from consumer.adapters.kafka.topics import partition_counts
-from consumer.ports import LogError, Record
+from consumer.ports import Guarded, LogError, Operation, Permit, Record
 
 _BATCH = 2_000
 _WAIT_MS = 1_000
@@ -74,7 +74,7 @@ class KafkaReader:
     ) -> AsyncGenerator[Sequence[Record], None]:
         """Yield the records of every partition of these topics, for ever; one consumer, in order per partition."""
         async with admin(self._connection) as client:
-            counts = await partition_counts(client, topics)
+            counts = await partition_counts(self._connection, client, topics)
         tps = [TopicPartition(topic, partition) for topic, count in counts.items() for partition in range(count)]
         async with self._consumer(*tps) as consumer:
             await (consumer.seek_to_beginning(*tps) if from_beginning else consumer.seek_to_end(*tps))
@@ -97,7 +97,8 @@ class KafkaReader:
             await consumer.start()
             yield consumer
         except (KafkaError, OSError, IllegalStateError) as error:
-            what = ", ".join(sorted({tp.topic for tp in tps}))
-            raise self._connection.failed(f"reading {what}", error) from error
+            topics = sorted({tp.topic for tp in tps})
+            needed = [Permit(Guarded.TOPIC, topic, Operation.READ) for topic in topics]
+            raise self._connection.failed(f"reading {', '.join(topics)}", error, *needed) from error
         finally:
             await end_client(consumer.stop)

@@ -8,7 +8,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from consumer.adapters.kafka.connection import KafkaConnection, admin
-from consumer.ports import LogError, LogSetupError
+from consumer.ports import Guarded, LogError, LogSetupError, Operation, Permit
 from schemas.topics import TOPICS
 
 # Ten seconds in all.
@@ -26,7 +26,7 @@ async def create_topics(
 ) -> Sequence[str]:
     """Create what is missing and return its names; raises LogError for what the broker refuses."""
     async with admin(connection) as client:
-        known = await partition_counts(client, [spec.topic.under(prefix) for spec in TOPICS])
+        known = await partition_counts(connection, client, [spec.topic.under(prefix) for spec in TOPICS])
         missing = [spec for spec in TOPICS if spec.topic.under(prefix) not in known]
         if not missing:
             return []
@@ -43,6 +43,8 @@ async def create_topics(
                 for spec in missing
             ]
         )
+    if forbidden := [name for name, code, _ in answer.topic_errors if code == _FORBIDDEN]:
+        raise _forbidden(connection, Operation.CREATE, forbidden)
     refused = [
         f"{name}: {text or f'error {code}'}" for name, code, text in answer.topic_errors if code not in {_OK, _EXISTS}
     ]
@@ -56,7 +58,7 @@ async def shown(connection: KafkaConnection, topics: Sequence[str]) -> None:
     """Wait until the brokers show them: a topic is acknowledged a moment before everyone knows it."""
     async with admin(connection) as client:
         for _ in range(_LOOKS):
-            if len(await partition_counts(client, topics)) == len(topics):
+            if len(await partition_counts(connection, client, topics)) == len(topics):
                 return
             await asyncio.sleep(_LOOK_AGAIN)
     raise LogError(f"Kafka at {connection.bootstrap} created {', '.join(topics)}, but does not show them; look again")
@@ -66,8 +68,8 @@ async def verify_topics(connection: KafkaConnection, prefix: str) -> Sequence[st
     """Return one sentence for each topic or setting that is not as it should be; empty when all is well."""
     async with admin(connection) as client:
         names = [spec.topic.under(prefix) for spec in TOPICS]
-        counts = await partition_counts(client, names)
-        settings = await _settings(client, list(counts))
+        counts = await partition_counts(connection, client, names)
+        settings = await _settings(connection, client, list(counts))
     problems = [f"topic {name} does not exist; run `elasti topics create`" for name in names if name not in counts]
     problems += uneven(
         {spec.topic.under(prefix): counts.get(spec.topic.under(prefix)) for spec in TOPICS if spec.keyed}
@@ -98,7 +100,7 @@ def uneven(counts: Mapping[str, int | None]) -> list[str]:
 async def same_partitions(connection: KafkaConnection, topics: Sequence[str]) -> int:
     """Return the one number of partitions of these topics; raises LogSetupError when there is no such number."""
     async with admin(connection) as client:
-        counts = await partition_counts(client, topics)
+        counts = await partition_counts(connection, client, topics)
     problems = [f"topic {name} does not exist; run `elasti topics create`" for name in topics if name not in counts]
     problems += uneven(counts)
     if problems:
@@ -106,26 +108,33 @@ async def same_partitions(connection: KafkaConnection, topics: Sequence[str]) ->
     return counts[topics[0]]
 
 
-async def partition_counts(client: AIOKafkaAdminClient, topics: Iterable[str]) -> dict[str, int]:
-    """Return the number of partitions of those that exist."""
+async def partition_counts(
+    connection: KafkaConnection, client: AIOKafkaAdminClient, topics: Iterable[str]
+) -> dict[str, int]:
+    """Return the number of partitions of those that exist; raises LogSetupError for those that are hidden from us."""
     found: list[dict[str, Any]] = await client.describe_topics(list(topics))
-    hidden = [topic["topic"] for topic in found if topic["error_code"] == _FORBIDDEN]
+    hidden = sorted(topic["topic"] for topic in found if topic["error_code"] == _FORBIDDEN)
     if hidden:
-        raise LogSetupError(
-            f"Kafka does not show us {', '.join(hidden)}; allow Describe, DescribeConfigs, Read and Write on them"
-        )
+        raise _forbidden(connection, Operation.DESCRIBE, hidden)
     return {topic["topic"]: len(topic["partitions"]) for topic in found if topic["error_code"] == _OK}
 
 
-async def _settings(client: AIOKafkaAdminClient, topics: Sequence[str]) -> dict[str, dict[str, str]]:
+def _forbidden(connection: KafkaConnection, operation: Operation, topics: Sequence[str]) -> LogSetupError:
+    permits = [Permit(Guarded.TOPIC, name, operation) for name in topics]
+    return LogSetupError(f"Kafka at {connection.bootstrap}: {connection.may_not(permits)}")
+
+
+async def _settings(
+    connection: KafkaConnection, client: AIOKafkaAdminClient, topics: Sequence[str]
+) -> dict[str, dict[str, str]]:
     if not topics:
         return {}
     answers = await client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in topics])
-    return {
-        resource[3]: {entry[0]: entry[1] for entry in resource[4]}
-        for answer in answers
-        for resource in answer.resources
-    }
+    resources = [resource for answer in answers for resource in answer.resources]
+    hidden = [name for code, _, _, name, _ in resources if code == _FORBIDDEN]
+    if hidden:
+        raise _forbidden(connection, Operation.DESCRIBE_CONFIGS, hidden)
+    return {name: {entry[0]: entry[1] for entry in entries} for _, _, _, name, entries in resources}
 
 
 async def rival_groups(connection: KafkaConnection, rivals: str, own: str) -> list[str]:
@@ -133,5 +142,6 @@ async def rival_groups(connection: KafkaConnection, rivals: str, own: str) -> li
     async with admin(connection) as client:
         listed = await client.list_consumer_groups()
         names = [entry[0] for entry in listed if entry[0].startswith(rivals) and entry[0] != own]
-        described = await client.describe_consumer_groups(names) if names else []
+        # Of several groups in one answer, aiokafka would misread all but the first.
+        described = [answer for name in names for answer in await client.describe_consumer_groups([name])]
     return [group[1] for answer in described for group in answer.groups if group[5]]

@@ -10,7 +10,7 @@ from aiokafka.structs import RecordMetadata
 
 from consumer.adapters.kafka.connection import KafkaConnection, milliseconds, moment
 from consumer.adapters.kafka.leaving import end_client
-from consumer.ports import FencedError, LogError, Output, Placed, Transaction
+from consumer.ports import FencedError, Guarded, LogError, Operation, Output, Permit, Placed, Transaction
 from schemas.topics import MAX_MESSAGE_BYTES
 
 # A broker that still ends the transaction before refuses the records of the next one for a moment (as "not enough
@@ -43,7 +43,7 @@ class KafkaWriters:
             await producer.start()
         except (KafkaError, OSError) as error:
             await end_client(producer.stop)
-            raise self._connection.failed(f"opening the writer {name}", error) from error
+            raise self._connection.failed(f"opening the writer {name}", error, _as_owner(self._group)) from error
         except BaseException:
             await end_client(producer.stop)
             raise
@@ -78,7 +78,8 @@ class KafkaWriter:
             raise FencedError(f"writer {self._identity} of {self._group} was fenced by a newer owner") from error
         # An illegal operation is a record that came when the transaction had failed behind our back.
         except (KafkaError, IllegalOperation, OSError, AssertionError) as error:
-            raise self._connection.failed(f"a transaction of writer {self._identity}", error) from error
+            needed = _needed(self._group, transaction)
+            raise self._connection.failed(f"a transaction of writer {self._identity}", error, *needed) from error
         self._broken = False
         return placed
 
@@ -125,6 +126,17 @@ class KafkaWriter:
         except (KafkaError, OSError):
             # It was fenced or cut off: there is nothing left to give up.
             return
+
+
+def _as_owner(group: str) -> Permit:
+    """The transactional ids of all partitions begin alike."""
+    return Permit(Guarded.TRANSACTIONAL_ID, f"{group}-", Operation.WRITE, prefixed=True)
+
+
+def _needed(group: str, transaction: Transaction) -> Sequence[Permit]:
+    topics = sorted({output.topic for output in transaction.outputs})
+    written = [Permit(Guarded.TOPIC, topic, Operation.WRITE) for topic in topics]
+    return [*written, Permit(Guarded.GROUP, group, Operation.READ), _as_owner(group)]
 
 
 def _placed(answer: RecordMetadata) -> Placed:
