@@ -87,6 +87,7 @@ class _Judge:
         self._findings: list[Finding] = []
         self._delays: list[timedelta] = []
         self._forgotten = 0
+        self._answered = evidence.recorded.zeros()
         self._specs = {spec.name: spec for spec in evidence.plan.fleet}
         self._entries: dict[str, list[Entry]] = {name: [] for name in self._specs}
         for entry in evidence.ledger:
@@ -148,7 +149,7 @@ class _Judge:
                 yield self._zero(spec, target, after)
 
     def _zero(self, spec: Spec, target: str, sight: Sight) -> Zero:
-        decided = self._decided(spec.name, target, sight)
+        decided, begun = self._decided(spec.name, target, sight)
         late = 0
         versions = list(self._versions(spec.name, decided - SEEN_WITHIN, decided))
         cooldown = min((version.spec.cooldown for version in versions), default=spec.cooldown)
@@ -156,10 +157,10 @@ class _Judge:
             logged = self._evidence.recorded.logged.get(entry.call.trace)
             if logged is None:
                 self._only_direct(spec, entry, Span(decided - cooldown, decided))
-            elif decided - cooldown + _SURE < logged < decided - _SURE:
+            elif decided - cooldown + _SURE < logged < begun - _SURE:
                 words = f"{target}: decided at {decided:%T.%f}, request logged at {logged:%T.%f}, cooldown {cooldown}"
                 self._find(Rule.COOLDOWN, spec.name, sight.at, words)
-            elif decided - _SURE <= logged <= sight.at:
+            elif begun - _SURE <= logged <= sight.at:
                 late += 1
         up = _since(self._evidence.histories[target], sight.at + timedelta(microseconds=1))
         back = None if up is None else up - sight.at
@@ -169,17 +170,22 @@ class _Judge:
         self._not_paused(spec, decided, sight)
         return Zero(spec.name, target, decided, sight.at, late, back)
 
-    def _decided(self, service: str, target: str, sight: Sight) -> datetime:
-        """When this zero was decided; where its answer was lost, the last one that was asked for before it landed."""
+    def _decided(self, service: str, target: str, sight: Sight) -> tuple[datetime, datetime]:
+        """When this zero was decided, and from inputs of when.
+
+        Where its answer was lost, it is the last one that was asked for before it landed.
+        """
         recorded = self._evidence.recorded
-        if (known := recorded.zeros().get((target, sight.generation))) is not None:
-            return known.decided_at
+        known = self._answered.get((target, sight.generation))
         asked = [
-            command.decided_at
+            command
             for command in recorded.commands
             if (command.service, command.direction) == (service, Direction.ZERO) and command.decided_at <= sight.at
         ]
-        return max(asked, default=sight.at)
+        command = known or max(asked, key=lambda each: each.decided_at, default=None)
+        if command is None:
+            return sight.at, sight.at
+        return command.decided_at, recorded.begun.get(command.id, command.decided_at)
 
     def _only_direct(self, spec: Spec, entry: Entry, cooling: Span) -> None:
         """A request that the log never saw: it is remembered by what came of it, unless that died too."""

@@ -20,10 +20,14 @@ def judge_lives(lives: Sequence[Life]) -> tuple[list[Finding], Counter[str]]:
         if life.end is End.HUNG or (life.end is not End.KILLED and life.code) or life.end is End.ITSELF:
             words = f"process {life.number} ended {life.end} with {life.code}; its last word: {_last(life.log)}"
             findings.append(Finding(Rule.ALIVE, life.slot, life.ended, words))
+        traces: dict[str, str] = {}
         for event, traced in _errors(life.log):
             errors[event] += 1
             if traced:
-                findings.append(Finding(Rule.SILENT, life.slot, life.ended, f"{life.log.name}: {traced[-400:]}"))
+                traces[event] = traced
+        for event, traced in traces.items():
+            words = f"{life.log.name}: {event}: {traced.strip().splitlines()[-1][:300]}"
+            findings.append(Finding(Rule.SILENT, life.slot, life.ended, words))
     return findings, errors
 
 

@@ -168,7 +168,7 @@ def _outages(chance: random.Random, length: timedelta) -> Iterator[Step]:
         room = length / count
         for number in range(count):
             how = (Outage.PAUSE, Outage.KILL)[number % 2]
-            long = (8, 25) if server is Server.PROMETHEUS else (2, 9)
+            long = (8, 25) if server is Server.PROMETHEUS else (1, 6)
             at = room * number + _seconds(chance, 0, room.total_seconds() * 0.4)
             lesser = server is Server.KAFKA and number % 4 in (1, 2)
             away = min(_seconds(chance, *long), room * 0.4)

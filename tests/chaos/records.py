@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from consumer.adapters.kafka.connection import admin
@@ -11,6 +11,7 @@ from consumer.checker.records import GROUP, OFFSETS, Record, Recording
 from consumer.settings import Settings
 from schemas.cloudevents import TRACEPARENT, header
 from schemas.codec import Undecodable, decode
+from schemas.decision import Decision
 from schemas.message import Message
 from schemas.origin import origin_of
 from schemas.scale_command import Direction, ScaleCommand
@@ -29,6 +30,8 @@ class Recorded:
     logged: Mapping[str, datetime]
     commands: Sequence[ScaleCommand]
     results: Sequence[ScaleResult]
+    begun: Mapping[str, datetime]
+    """When the cycle behind a command had read where the inputs ended: what came later it could not know of."""
 
     @property
     def recording(self) -> Recording:
@@ -64,6 +67,7 @@ async def recorded(settings: Settings) -> Recorded:
         logged=_logged(records),
         commands=_messages(records, Topic.SCALE_COMMANDS, ScaleCommand),
         results=_messages(records, Topic.SCALE_RESULTS, ScaleResult),
+        begun=_begun(records),
     )
 
 
@@ -75,6 +79,15 @@ def _logged(records: Sequence[Record]) -> Mapping[str, datetime]:
         origin = origin_of(record.headers)
         at = origin.time if origin else record.time
         found[trace.decode()] = min(at, found.get(trace.decode(), at))
+    return found
+
+
+def _begun(records: Sequence[Record]) -> Mapping[str, datetime]:
+    found = {}
+    for decision in _messages(records, Topic.DECISIONS, Decision):
+        if decision.command_id is not None:
+            answers = decision.inputs.answers
+            found[decision.command_id] = decision.now - (answers.took if answers else timedelta())
     return found
 
 

@@ -4,30 +4,54 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 
+from consumer.checker import Expectations, Outage, Verdict, check
 from tests.chaos.deeds import Server
 from tests.chaos.evidence import Evidence
-from tests.chaos.judge import Finding, Judgement, judge
+from tests.chaos.fleet import NAMESPACE
+from tests.chaos.judge import SEEN_WITHIN, WAKE_WITHIN, Finding, Judgement, judge
 from tests.chaos.lives import judge_lives
 
-_SHOWN = 40
+_SHOWN, _PLACES = 40, 6
 
 
 def report(evidence: Evidence, say: Callable[[str], None]) -> int:
     """Judge the run, say what came of it, and return the exit code."""
     judgement = judge(evidence)
     lived, errors = judge_lives(evidence.lives)
+    verdict = check(evidence.recorded.recording, _expectations(evidence))
     findings = [*judgement.findings, *lived]
     say("")
-    for line in _figures(evidence, judgement):
+    for line in (*_figures(evidence, judgement), *_checked(verdict)):
         say(line)
     for event, count in errors.most_common(8):
         say(f"  logged as an error {count} times: {event}")
     for finding in findings[:_SHOWN]:
         say(f"VIOLATION {_told(finding)}")
-    for rule, count in Counter(finding.rule for finding in findings).items():
+    for violation in verdict.violations[:_SHOWN]:
+        say(f"VIOLATION by the log: {violation.service}: {violation.rule}: {violation.sentence}")
+        for place in violation.records[:_PLACES]:
+            say(f"    {place.time:%T.%f} {place} {place.says}")
+    rules = [*(finding.rule for finding in findings), *(violation.rule for violation in verdict.violations)]
+    for rule, count in Counter(map(str, rules)).items():
         say(f"{count} violations: {rule}")
-    say(f"seed {evidence.plan.seed}: {'FAILED, ' + str(len(findings)) + ' violations' if findings else 'all held'}")
-    return 1 if findings else 0
+    say(f"seed {evidence.plan.seed}: {f'FAILED, {len(rules)} violations' if rules else 'all held'}")
+    return 1 if rules else 0
+
+
+def _expectations(evidence: Evidence) -> Expectations:
+    """What the checker may expect: the truth at the end, and when nothing could be carried out."""
+    targets = {service: versions[-1].target for service, versions in evidence.versions.items()}
+    away = [span for server, span in evidence.done.away if server is not Server.PROMETHEUS]
+    return Expectations(
+        quiet=evidence.came_to_rest,
+        actual={
+            f"{NAMESPACE}/{service}": evidence.histories[target][-1].replicas for service, target in targets.items()
+        },
+        wake_within=WAKE_WITHIN,
+        until=evidence.ended,
+        outages=tuple(Outage(span.began, span.ended) for span in away),
+        heard_within=SEEN_WITHIN,
+    )
 
 
 def _told(finding: Finding) -> str:
@@ -47,22 +71,33 @@ def _figures(evidence: Evidence, judgement: Judgement) -> Iterator[str]:
     yield (
         f"{len(evidence.lives)} processes: "
         + ", ".join(f"{count} {end}" for end, count in ends.items())
-        + f"; {evidence.done.connections_cut} connections cut; Kafka or the API server away {away.total_seconds():.0f} s"
+        + f"; {evidence.done.connections_cut} connections cut; Kafka or the API away {away.total_seconds():.0f} s"
     )
     yield (
-        f"{len(evidence.ledger)} requests acknowledged, {evidence.refused} refused; {len(recorded.logged)} in the log; "
+        f"{len(evidence.ledger)} requests taken, {evidence.refused} refused; {len(recorded.logged)} in the log; "
         f"the traffic was up to {evidence.done.late.total_seconds():.1f} s behind its plan"
     )
     delays = judgement.delays
     yield f"{len(delays)} requests waited for a service at zero: {_ranks(delays)}"
     late = [zero for zero in judgement.zeros if zero.late]
     yield (
-        f"{len(judgement.zeros)} sleeps; {len(late)} landed behind a request and were undone after "
+        f"{len(judgement.zeros)} sleeps; {len(late)} landed behind a request, undone after "
         f"{_ranks(sorted(zero.back for zero in late if zero.back is not None))}; {judgement.forgotten} requests "
         "that only a direct wake knew of were forgotten with a process that was killed"
     )
     counts = Counter(record.topic for record in recorded.records)
     yield "records: " + ", ".join(f"{count} {topic}" for topic, count in sorted(counts.items()))
+
+
+def _checked(verdict: Verdict) -> Iterator[str]:
+    figures = verdict.figures
+    yield (
+        f"by the log: {figures.requests} requests, {figures.wakes} wakes, {figures.sleeps} sleeps, "
+        f"{figures.decisions} decisions of {figures.owners} owners, {figures.replayed} repeated, "
+        f"{figures.dead_letters} dead letters; wakes {_ranks(figures.delays)}"
+    )
+    for why, count in figures.unjudged.items():
+        yield f"  not judged {count} times: {why}"
 
 
 def _ranks(times: Sequence[timedelta]) -> str:

@@ -45,9 +45,8 @@ async def run(plan: Plan, folder: Path, say: Say) -> Evidence:
         await made.all_ready()
         came_to_rest = await made.eyes.quiet(_QUIET, _QUIET_WITHIN)
         ended = datetime.now(UTC)
-        say(
-            f"{'quiet' if came_to_rest else 'NO quiet'} after {(ended - stopped).total_seconds():.0f} s; reading the log"
-        )
+        rest = "quiet" if came_to_rest else "NO quiet"
+        say(f"{rest} after {(ended - stopped).total_seconds():.0f} s; reading the log")
         await asyncio.gather(*(made.end(name) for name in STEADY))
         return Evidence(
             plan=plan,
