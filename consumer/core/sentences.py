@@ -10,7 +10,7 @@ SENTENCES: Final[Mapping[Code, str]] = MappingProxyType(
     {
         Code.PAUSED: "paused by annotation ({kind}, until {until})",
         Code.INVALID_POLICY: "there is no valid policy for it, so it is not put to sleep",
-        Code.UNFINISHED: "a wake is owed since {since} because of {why}: {trouble}; asked {asked} times, next {next}",
+        Code.UNFINISHED: "a wake is owed since {since} because of {why}: {trouble}; attempts: {asked}, next {next}",
         Code.WAITING_READY: "a wake was accepted at {accepted} because of {why}, and no replica is ready yet",
         Code.CONFLICT: "the older policy {older} names the same service or target and has the say",
         Code.OUTSIDE_PERIOD: "it stays up outside its enabled period ({schedule} for {duration}; next {next_start})",

@@ -92,7 +92,7 @@ def test_what_is_undone_for_a_request_names_the_request_and_whose_zero_it_was() 
     hand.result(seen(6, 0, came + 10 * SECOND, "kubectl"))
     assert told_why(hand) == (
         "a wake is owed since 2026-03-01T12:20:10.000Z because of a zero by kubectl that the request of "
-        "2026-03-01T12:20:00.000Z may have met: at zero; asked 0 times, next 2026-03-01T12:20:10.000Z"
+        "2026-03-01T12:20:00.000Z may have met: at zero; attempts: 0, next 2026-03-01T12:20:10.000Z"
     )
     # It says so still once it was asked for, and the target is up.
     hand.answer(Phase.ACCEPTED, 7, 1, came + 11 * SECOND)
