@@ -7,6 +7,7 @@ from datetime import datetime
 
 import structlog
 
+from consumer.core.reasons import Code
 from consumer.core.service import ServiceKey
 from consumer.handler.calls import Calls
 from consumer.handler.errands import Errands, first_of
@@ -26,6 +27,7 @@ from consumer.ports import (
     TargetForbiddenError,
     TargetGoneError,
     TargetInvalidError,
+    TargetView,
     Truth,
 )
 
@@ -61,6 +63,7 @@ class Clerk:
         self._herald = herald
         self._errands = errands
         self._presents: dict[ServiceKey, Present] = {}
+        self._given_up: dict[ServiceKey, Present] = {}
         self._written: dict[ServiceKey, dict[ResourceRef, _Written]] = {}
         self._failures: dict[ServiceKey, int] = {}
         self._unseen: set[ServiceKey] = set()
@@ -73,6 +76,7 @@ class Clerk:
         before = self._presents.pop(key, None)
         if present is not None:
             self._presents[key] = present
+        self._keep_what_was_given_up(key, present)
         if news:
             self._announce(key, before, present)
             self.stir(key)
@@ -88,7 +92,7 @@ class Clerk:
 
     def forget(self, keys: Callable[[ServiceKey], bool]) -> None:
         """Another handler writes for these from now on."""
-        for known in (self._presents, self._written, self._failures, self._due):
+        for known in (self._presents, self._given_up, self._written, self._failures, self._due):
             for key in [key for key in known if keys(key)]:
                 del known[key]
         self._unseen -= {key for key in self._unseen if keys(key)}
@@ -181,7 +185,21 @@ class Clerk:
             gone=scene.is_gone(target),
             refused=refused,
             awake=scene.awake_replicas(target),
+            given_up=self._given_up_wake(entry.key, scene.view(target)),
         )
+
+    def _keep_what_was_given_up(self, key: ServiceKey, present: Present | None) -> None:
+        """A wake is given up in one judgement, and the next one is about something else: people look later."""
+        if present is not None and present.code is Code.NEVER_READY:
+            self._given_up[key] = present
+        elif (kept := self._given_up.get(key)) and (present is None or present.last_wake_at != kept.last_wake_at):
+            del self._given_up[key]
+
+    def _given_up_wake(self, key: ServiceKey, view: TargetView | None) -> Present | None:
+        """The wake that was given up, for as long as its target has replicas and none of them is ready."""
+        if view is not None and (view.ready or not view.replicas):
+            self._given_up.pop(key, None)
+        return self._given_up.get(key)
 
     async def _write(
         self, key: ServiceKey, resource: ResourceRef, status: ResourceStatus, resources: Resources

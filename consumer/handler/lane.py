@@ -75,6 +75,7 @@ class Lane:
         self._turn: asyncio.Future[bool] | None = None
         self._stirred = asyncio.Event()
         self._closing = False
+        self._trouble = ""
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -113,10 +114,10 @@ class Lane:
             self._shop.idle(self._key)
 
     async def _serve(self, ticket: Ticket) -> None:
-        attempts = 0
+        attempts, self._trouble = 0, ""
         while not self._closing:
             if refusal := self._refusal(ticket.command):
-                self._say(ticket, self._superseded(ticket.command, refusal), attempts)
+                self._say(ticket, self._superseded(ticket.command, self._with_trouble(refusal)), attempts)
                 return
             if not await self._granted(ticket.command):
                 continue
@@ -165,6 +166,7 @@ class Lane:
         try:
             return await self._shop.approach.answer(ticket.command, first=attempts == 1)
         except TargetBusyError as busy:
+            self._trouble = str(busy)
             if gives_back(ticket.command):
                 return self._once_more(ticket, busy, attempts)
             if attempts < settings.attempts:
@@ -197,6 +199,10 @@ class Lane:
     def _superseded(self, command: Command, why: Obstacle) -> Answer:
         view = self._shop.scene.view(TargetKey(command.key.namespace, command.target))
         return Answer(Phase.SUPERSEDED, view, why)
+
+    def _with_trouble(self, refusal: Obstacle) -> Obstacle:
+        """Tell also why it was not carried out in time: while the cluster is away, nothing else says so."""
+        return replace(refusal, message=f"{refusal.message}; {self._trouble}") if self._trouble else refusal
 
     def _failed(self, ticket: Ticket, error: TargetError, *, retryable: bool) -> Answer:
         view = self._shop.scene.view(ticket.target)

@@ -69,7 +69,8 @@ class Present:
 class Knowledge:
     """What is known around an entry: the older rival, the judgement, the target, and what it had while awake.
 
-    `gone`: the target is known not to be there; `refused` is why it can not be looked at, as a condition.
+    `gone`: the target is known not to be there; `refused` is why it can not be looked at, as a condition; `given_up`
+    is the judgement of a wake of which no replica got ready to this day.
     """
 
     older: ServiceKey | None = None
@@ -78,6 +79,7 @@ class Knowledge:
     gone: bool = False
     refused: Condition | None = None
     awake: int | None = None
+    given_up: Present | None = None
 
 
 def status_of(entry: PolicyEntry, known: Knowledge, mode: Mode) -> ResourceStatus:
@@ -127,6 +129,8 @@ def _ready(entry: PolicyEntry, known: Knowledge) -> Condition:
     # A conflict or a fault that the resource itself no longer shows is over: the worker only has not judged since.
     if present and present.code in _NOT_READY - {Code.INVALID_POLICY, Code.CONFLICT}:
         return Condition(READY, Truth.FALSE, camel(present.code), _general(present))
+    if known.given_up is not None:
+        return Condition(READY, Truth.FALSE, camel(known.given_up.code), _general(known.given_up))
     return Condition(READY, Truth.TRUE, "InForce", "the policy is valid and in force")
 
 

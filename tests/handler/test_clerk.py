@@ -7,6 +7,7 @@ import pytest
 
 from consumer.core.reasons import Code
 from consumer.core.service import ServiceKey
+from consumer.handler.standing import SOON
 from consumer.ports import (
     Problem,
     ResourceRef,
@@ -291,3 +292,39 @@ async def test_a_second_policy_of_another_service_has_its_own_status(bed: ApiBed
         await bed.later(SECOND)
         await bed.later(30 * SECOND)
     assert reason(bed, ref) == "TargetMissing"
+
+
+async def test_a_wake_that_was_given_up_stays_in_sight_until_a_replica_is_ready(bed: ApiBed) -> None:
+    bed.targets.create(TARGET, replicas=1)
+    judged(bed, Code.WAITING_READY, woken=T0)
+    async with bed.running():
+        await bed.later(SECOND)
+        judged(bed, Code.NEVER_READY, "no replica became ready", woken=T0)
+        judged(bed, Code.COOLING_DOWN, woken=T0)
+        await bed.later(SOON)
+        assert reason(bed) == "NeverReady"
+        bed.targets.make_ready(TARGET, 1)
+        await bed.later(SOON)
+        assert reason(bed) == "InForce"
+
+
+@pytest.mark.parametrize("woken", [T0, T0 + SECOND])
+async def test_a_wake_that_was_given_up_is_forgotten_with_the_next_one(bed: ApiBed, woken: datetime) -> None:
+    bed.targets.create(TARGET, replicas=1)
+    judged(bed, Code.NEVER_READY, "no replica became ready", woken=T0)
+    async with bed.running():
+        await bed.later(SECOND)
+        judged(bed, Code.WAITING_READY, woken=woken)
+        await bed.later(SOON)
+        assert reason(bed) == ("NeverReady" if woken == T0 else "InForce")
+
+
+async def test_a_wake_that_was_given_up_is_no_fault_of_a_service_that_sleeps(bed: ApiBed) -> None:
+    awake = bed.targets.create(TARGET, replicas=1)
+    judged(bed, Code.NEVER_READY, "no replica became ready", woken=T0)
+    async with bed.running():
+        await bed.later(SECOND)
+        judged(bed, Code.IDLE, woken=T0)
+        bed.command(zero(1, awake))
+        await bed.later(SOON)
+        assert (reason(bed), reason(bed, kind="Active")) == ("InForce", "Asleep")
