@@ -1,10 +1,13 @@
 """An HTTP proxy before a real API server that breaks calls on demand: refused, held, cut off before or after."""
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from email.utils import format_datetime, parsedate_to_datetime
 from enum import Enum, auto
 
 import aiohttp
@@ -14,6 +17,9 @@ from consumer.adapters.control_plane import ControlPlane
 from consumer.adapters.control_plane.calls import trusting
 
 _PASSED = frozenset({"authorization", "content-type", "accept"})
+_LINE = 16 * 1024 * 1024
+_STAMP = re.compile(rb'("(?:creationTimestamp|deletionTimestamp|time)":")(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)"')
+"""The times that a server writes into objects by its own clock; ours have milliseconds, or other names."""
 
 
 class Cut(Enum):
@@ -50,6 +56,8 @@ class Proxy:
     """Its address, the troubles that are next for each method or path, and every call so far as (method, path)."""
 
     url: str = ""
+    skew: timedelta = timedelta()
+    """By so much the server's clock seems to be ahead of everybody else's."""
     calls: list[tuple[str, str]] = field(default_factory=list)
     _troubles: dict[str, deque[Trouble]] = field(default_factory=dict)
     _lasting: dict[str, Trouble] = field(default_factory=dict)
@@ -117,7 +125,7 @@ class _Passing:
                 await answer.read()
                 return _cut(request)
             with self.proxy.answering(request):
-                return await _poured(request, answer)
+                return await _poured(request, answer, self.proxy.skew)
 
 
 def _cut(request: web.Request) -> web.Response:
@@ -126,14 +134,26 @@ def _cut(request: web.Request) -> web.Response:
     return web.Response()
 
 
-async def _poured(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
-    response = web.StreamResponse(status=answer.status, headers={"Content-Type": "application/json"})
+async def _poured(request: web.Request, answer: aiohttp.ClientResponse, skew: timedelta) -> web.StreamResponse:
+    headers = {"Content-Type": "application/json"}
+    if skew and "Date" in answer.headers:
+        headers["Date"] = format_datetime(parsedate_to_datetime(answer.headers["Date"]) + skew, usegmt=True)
+    response = web.StreamResponse(status=answer.status, headers=headers)
     response.enable_chunked_encoding()
     await response.prepare(request)
-    async for data in answer.content.iter_any():
-        await response.write(data)
+    # Line by line, where times are to be changed: a piece may end within one.
+    async for data in answer.content if skew else answer.content.iter_any():
+        await response.write(_skewed(data, skew) if skew else data)
     await response.write_eof()
     return response
+
+
+def _skewed(line: bytes, skew: timedelta) -> bytes:
+    def moved(found: re.Match[bytes]) -> bytes:
+        moment = datetime.fromisoformat(found[2].decode()) + skew
+        return found[1] + moment.strftime("%Y-%m-%dT%H:%M:%SZ").encode() + b'"'
+
+    return _STAMP.sub(moved, line)
 
 
 @asynccontextmanager
@@ -142,7 +162,7 @@ async def before(plane: ControlPlane) -> AsyncIterator[Proxy]:
     proxy = Proxy()
     forever = aiohttp.ClientTimeout(total=None)
     connector = aiohttp.TCPConnector(limit=0, ssl=trusting(plane.ca))
-    async with aiohttp.ClientSession(connector=connector, timeout=forever) as session:
+    async with aiohttp.ClientSession(connector=connector, timeout=forever, read_bufsize=_LINE) as session:
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", _Passing(proxy, session, plane.url).answer)
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
