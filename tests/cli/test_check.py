@@ -70,6 +70,15 @@ def test_a_typo_in_promql_is_named_with_file_line_and_field(elasti: Elasti, typo
     assert "Traceback" not in said.err
 
 
+def test_where_no_prometheus_is_named_our_own_variable_is(elasti: Elasti, tmp_path: Path) -> None:
+    path = tmp_path / "web.yaml"
+    path.write_text(resource().replace("http://prometheus:9090", ""))
+    said = elasti("check", path)
+    assert said.code == 1
+    assert "set ELASTI_PROMETHEUS_ADDRESS" in said.out
+    assert "PROMETHEUS_TRIGGER_SERVER_ADDRESS" not in said.out
+
+
 def test_the_same_as_json(elasti: Elasti, typo: Path) -> None:
     said = elasti("check", typo, "--json")
     assert (said.code, said.err) == (1, "")
