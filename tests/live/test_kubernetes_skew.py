@@ -14,7 +14,7 @@ from schemas.scale_command import Direction
 from schemas.scale_result import Phase
 from tests.bed import proxy
 from tests.bed.kube import Kube
-from tests.bed.manifests import deployment
+from tests.bed.manifests import Manifest, deployment
 from tests.bed.proxy import Proxy
 from tests.live.real_system import Place, RealSystem, really_installed
 from tests.live.seen import Service
@@ -58,6 +58,18 @@ async def created_at(system: RealSystem, service: Service) -> datetime:
     return datetime.fromisoformat(content["metadata"]["creationTimestamp"])
 
 
+def woken_at(resource: Manifest | None) -> datetime | None:
+    """When it was woken last, as its status says."""
+    told = (resource or {}).get("status", {}).get("lastScaledUpTime")
+    return datetime.fromisoformat(told) if told else None
+
+
+def reason_of(resource: Manifest | None, kind: str) -> str:
+    """The reason of this condition."""
+    conditions = (resource or {}).get("status", {}).get("conditions") or []
+    return next((one["reason"] for one in conditions if one["type"] == kind), "")
+
+
 async def test_a_policy_from_the_future_is_newborn_until_its_time_and_requests_wake_it(
     system: RealSystem, road: Proxy
 ) -> None:
@@ -74,9 +86,7 @@ async def test_a_policy_from_the_future_is_newborn_until_its_time_and_requests_w
     ready = system.results(asleep, Phase.READY)[0]
     # What is told is told in the brokers' time, whatever the API server's is.
     assert placed.at <= accepted.at <= ready.at <= began + MINUTES / 2
-    await system.kube.until(
-        system.policy_of(asleep), lambda seen: bool(seen and seen["status"].get("lastScaledUpTime"))
-    )
+    await system.kube.until(system.policy_of(asleep), lambda seen: woken_at(seen) is not None)
     while system.now() < began + COOLDOWN + SECOND:
         await system.until_evaluated(program)
     assert not [each for each in system.seen.commands if each.direction is Direction.ZERO]
@@ -116,6 +126,9 @@ async def test_a_machine_whose_clock_is_wrong_decides_by_the_brokers_time(
         # Neither early, nor minutes late.
         assert born + COOLDOWN - SECOND <= zero.decided_at <= datetime.now(UTC) + SECOND
         await system.until(lambda: system.replicas(web) == 0)
+        # What the log says, people see soon, too.
+        await system.kube.until(system.policy_of(asleep), lambda seen: woken_at(seen) is not None)
+        await system.kube.until(system.policy_of(web), lambda seen: reason_of(seen, "Active") == "Asleep")
 
 
 async def test_the_servers_own_time_is_read_from_its_answers(admin: Access, road: Proxy) -> None:
