@@ -23,6 +23,7 @@ from aiokafka.protocol.types import (
     String,
     TaggedFields,
 )
+from pydantic import SecretStr
 
 from consumer.adapters.embedded_kafka import EmbeddedKafka
 from consumer.adapters.kafka import KafkaConnection, KafkaPermits
@@ -167,6 +168,21 @@ class SecureKafka:
         """The way in for who may do everything."""
         return self.as_user(_ADMIN, self._admin_password, "PLAIN")
 
+    def settings_of(self, name: str, password: str, mechanism: str = "SCRAM-SHA-512") -> Mapping[str, object]:
+        """The settings that make a part of the system this user."""
+        return {
+            "kafka_bootstrap": (self.bootstrap,),
+            "kafka_security_protocol": "SASL_SSL",
+            "kafka_sasl_mechanism": mechanism,
+            "kafka_sasl_username": name,
+            "kafka_sasl_password": SecretStr(password),
+            "kafka_tls_ca": self.ca,
+        }
+
+    def settings_of_admin(self) -> Mapping[str, object]:
+        """The settings of who may do everything."""
+        return self.settings_of(_ADMIN, self._admin_password, "PLAIN")
+
     async def user(self, name: str) -> str:
         """Make a user who may do nothing, and return the password; it is known when this returns."""
         password, salt = secrets.token_hex(16), secrets.token_bytes(16)
@@ -198,7 +214,12 @@ class SecureKafka:
         await _until(all_gone)
 
     async def _missing(self, user: str, permits: Sequence[Permit]) -> Sequence[Permit]:
-        return await KafkaPermits(self.as_user(user, self._passwords[user])).missing(permits)
+        connection = (
+            self.as_user(PLAIN_USER, PLAIN_PASSWORD, "PLAIN")
+            if user == PLAIN_USER
+            else self.as_user(user, self._passwords[user])
+        )
+        return await KafkaPermits(connection).missing(permits)
 
     async def _ask(self, struct: RequestStruct) -> None:
         async with admin(self.admin) as client:
@@ -236,9 +257,6 @@ def _entry(user: str, permit: Permit) -> tuple[object, ...]:
 async def secure_kafka(folder: Path) -> AsyncIterator[SecureKafka]:
     """Start one; its certificates go into the folder."""
     authority = Authority.made(folder / "ca")
-    server = authority.signs("broker")
-    both = folder / "broker.pem"
-    both.write_bytes(server.key.read_bytes() + server.certificate.read_bytes())
     password = secrets.token_hex(16)
     users = f'user_{_ADMIN}="{password}" user_{PLAIN_USER}="{PLAIN_PASSWORD}"'
     login = "org.apache.kafka.common.security"
@@ -253,10 +271,7 @@ async def secure_kafka(folder: Path) -> AsyncIterator[SecureKafka]:
             f'{login}.plain.PlainLoginModule required username="{_ADMIN}" password="{password}" {users};'
         ),
         "listener.name.plaintext.scram-sha-512.sasl.jaas.config": f"{login}.scram.ScramLoginModule required;",
-        "ssl.keystore.type": "PEM",
-        "ssl.keystore.location": str(both),
-        "ssl.truststore.type": "PEM",
-        "ssl.truststore.location": str(authority.certificate),
+        **_tls(authority, folder),
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "allow.everyone.if.no.acl.found": "false",
         # Only the controller's own door has users without a name, and it is on loopback.
@@ -264,6 +279,40 @@ async def secure_kafka(folder: Path) -> AsyncIterator[SecureKafka]:
     }
     async with EmbeddedKafka(properties=properties) as broker:
         yield SecureKafka(broker, authority.certificate, password)
+
+
+@dataclass(frozen=True, slots=True)
+class CertifiedKafka:
+    """A broker that knows its callers by their certificates."""
+
+    bootstrap: str
+    authority: Authority
+
+
+@asynccontextmanager
+async def certified_kafka(folder: Path) -> AsyncIterator[CertifiedKafka]:
+    """Start one; whoever shows no certificate of its CA is turned away."""
+    authority = Authority.made(folder / "ca")
+    properties = {
+        "listener.security.protocol.map": "PLAINTEXT:SSL,CONTROLLER:PLAINTEXT",
+        "inter.broker.listener.name": "PLAINTEXT",
+        "ssl.client.auth": "required",
+        **_tls(authority, folder),
+    }
+    async with EmbeddedKafka(properties=properties) as broker:
+        yield CertifiedKafka(broker.bootstrap, authority)
+
+
+def _tls(authority: Authority, folder: Path) -> Mapping[str, str]:
+    server = authority.signs("broker")
+    both = folder / "broker.pem"
+    both.write_bytes(server.key.read_bytes() + server.certificate.read_bytes())
+    return {
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": str(both),
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": str(authority.certificate),
+    }
 
 
 @pytest.fixture(scope="session")

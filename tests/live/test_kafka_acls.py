@@ -207,13 +207,8 @@ def _names(part: Part) -> Names:
 async def _used(kafka: SecureKafka, part: Part, names: Names, without: Permit | None = None) -> str:
     """Do what the part does in the name of a new user, without one of its ACLs; returns the refusal."""
     user = f"user-{uuid.uuid4().hex[:8]}"
-    settings = Settings(
-        kafka_bootstrap=(kafka.bootstrap,),
-        kafka_security_protocol="SASL_SSL",
-        kafka_sasl_username=user,
-        kafka_sasl_password=await kafka.user(user),
-        kafka_tls_ca=kafka.ca,
-        topic_prefix=names.prefix,
+    settings = Settings.model_validate(
+        {**kafka.settings_of(user, await kafka.user(user)), "topic_prefix": names.prefix}
     )
     await kafka.allow(user, [permit for permit in permits(part, names) if permit != without])
     about = without.name if without and without.guarded is Guarded.TOPIC else None
