@@ -1,7 +1,7 @@
 # Every task of this repository. `make help` lists them; ARGS="…" is passed on to the program behind a task.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bed cluster live bench up lock
+.PHONY: help demo test check bed cluster live longtime bench up lock
 
 # The first Python that the project supports; `make PYTHON=/path/to/python …` chooses another one.
 FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -33,6 +33,12 @@ cluster: bed ## a Kubernetes control plane of one node to try things on, until C
 
 live: bed ## the tests on a real Kafka, Prometheus and Kubernetes control plane (needs prometheus on PATH)
 	.venv/bin/pytest -q -m live tests/live $(ARGS)
+
+longtime: .venv/.ready ## weeks of a drawn trace in minutes (ARGS="--services 1000 --days 30 --seed 1")
+	.venv/bin/python -m tests.longtime $(ARGS)
+
+chaos: bed ## break a real system by a plan drawn from SEED=n and judge it, at most 8 minutes (ARGS="--minutes 1")
+	.venv/bin/python -m tests.chaos --seed $(or $(SEED),1) $(ARGS)
 
 bench: .venv/.ready ## the budgets, side by side with their peers (ARGS="decode" for one of them)
 	@for name in $(or $(filter-out -%,$(ARGS)),$(basename $(notdir $(wildcard bench/[a-z]*.py)))); do echo "== $$name"; .venv/bin/python -m bench.$$name $(filter -%,$(ARGS)) || exit 1; done

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum, auto
 
 from consumer.adapters.memory.members import MemoryGroup
@@ -46,6 +47,8 @@ class _Entry:
 
 
 _ALONE = Span(Fate.COMMITTED)
+_GAP = _Entry(None, _ALONE)
+"""Where a record was: offsets are not given out anew."""
 
 
 class MemoryLog:
@@ -160,6 +163,29 @@ class MemoryLog:
             for partition in range(self.count(topic))
             for record in self.read((topic, partition), 0, limit=MAX_BYTES, committed_only=True)[0]
         ]
+
+    def compact(self, topic: str) -> None:
+        """Keep the last record of each key alone, as Kafka's cleaner does; offsets stay as they are."""
+        for partition in range(self.count(topic)):
+            entries, seen = self._entries(topic, partition), set[bytes | None]()
+            for offset in reversed(range(len(entries))):
+                entry = entries[offset]
+                if entry.record is None or entry.span.fate is not Fate.COMMITTED:
+                    continue
+                if entry.record.key in seen:
+                    entries[offset] = _GAP
+                seen.add(entry.record.key)
+
+    def expire(self, topic: str, before: datetime) -> None:
+        """Forget the records that were appended before, as Kafka's retention does; offsets stay as they are."""
+        for partition in range(self.count(topic)):
+            entries = self._entries(topic, partition)
+            for offset, entry in enumerate(entries):
+                if entry.record is None or entry.span.fate is Fate.OPEN:
+                    continue
+                if entry.record.at >= before:
+                    break
+                entries[offset] = _GAP
 
     def _announce(self) -> None:
         self._changed.set()
