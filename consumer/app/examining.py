@@ -5,11 +5,22 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
+from consumer.app.log import connection_of
 from consumer.app.places import ClusterPlace, Measured, Places, UnnamedError
 from consumer.core.policy import Policy
 from consumer.insight import doctor
+from consumer.insight.acls import Part
 from consumer.insight.doctor import Finding, Look
-from consumer.ports import Holding, LogError, Output, Right, TargetError, TargetForbiddenError, TargetKey
+from consumer.ports import (
+    Holding,
+    LogError,
+    LogForbiddenError,
+    Output,
+    Right,
+    TargetError,
+    TargetForbiddenError,
+    TargetKey,
+)
 from consumer.settings import Settings, environment_name, flag_name
 from schemas.topics import Topic
 
@@ -58,10 +69,23 @@ class Examination:
             self._findings.append(doctor.refused(error, name))
 
     async def _log(self) -> None:
+        missing = await self._places.forbidden(self._settings, Part(self._who))
+        connection = connection_of(self._settings, "cli")
+        self._findings += doctor.of_permits(missing, self._who, connection.principal, connection.bootstrap)
+        try:
+            await self._topics()
+        except LogForbiddenError as forbidden:
+            # What this part needs is asked for above; a part is no worse for not being shown the rest.
+            what, _, _ = str(forbidden).partition("; ")
+            self._unnamed.append(f"topics: {what}")
+
+    async def _topics(self) -> None:
         problems = await self._places.verify(self._settings)
         self._findings += [doctor.told(problem, "Kafka") for problem in problems]
-        if problems:
-            return
+        if not problems:
+            await self._log_time()
+
+    async def _log_time(self) -> None:
         async with self._places.log(self._settings) as log:
             sent = self._places.clock.read().now
             topic = Topic.CONTROL.under(log.prefix)

@@ -22,10 +22,12 @@ from consumer.app.kubernetes import access
 from consumer.core.answers import Answers
 from consumer.core.policy import Policy
 from consumer.core.service import ServiceKey
+from consumer.insight.acls import Part
 from consumer.ports import (
     Autoscalers,
     Clock,
     LogReader,
+    Permit,
     Publisher,
     ResourceRef,
     Resources,
@@ -89,6 +91,9 @@ class Places(Protocol):
     async def verify(self, settings: Settings) -> Sequence[str]:
         """Say what about the log's topics is not as it should be; raises UnnamedError or LogError."""
 
+    async def forbidden(self, settings: Settings, part: Part) -> Sequence[Permit]:
+        """Say which of a part's ACLs the user of the settings lacks; raises UnnamedError or LogError."""
+
     async def measure(self, settings: Settings, policies: Sequence[Policy]) -> Measured:
         """Ask every trigger now."""
 
@@ -103,6 +108,11 @@ class RealPlaces:
         """Look at every topic."""
         _needs_kafka(settings)
         return await log.verify(settings)
+
+    async def forbidden(self, settings: Settings, part: Part) -> Sequence[Permit]:
+        """Ask the brokers."""
+        _needs_kafka(settings)
+        return await log.forbidden(settings, [part])
 
     async def measure(self, settings: Settings, policies: Sequence[Policy]) -> Measured:
         """Ask Prometheus, and for the server of the settings also how often it evaluates."""

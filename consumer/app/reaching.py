@@ -10,7 +10,7 @@ from consumer.adapters.kafka import KafkaPublisher
 from consumer.app.log import connection_of, forbidden, partitions_of
 from consumer.gateway.wiring import HealthReport
 from consumer.insight.acls import Part
-from consumer.ports import Clock, LogError, LogSetupError
+from consumer.ports import Clock, LogError, LogForbiddenError, LogSetupError
 from consumer.settings import ALL_ROLES, Role, Settings
 from consumer.worker.settings import INPUTS, OUTPUTS
 from schemas.topics import Topic
@@ -81,14 +81,14 @@ class KafkaReach:
         topics = {topic for role in self._roles for topic in _TOPICS[role]}
         try:
             return await partitions_of(self._settings, sorted(topics))
-        except LogSetupError as error:
+        except LogForbiddenError as error:
             parts = [Part(role.value) for role in sorted(self._roles)]
             # Told all at once, instead of one by one at each start.
             missing = await forbidden(self._settings, parts)
             if not missing:
                 raise
             connection = connection_of(self._settings, "publisher")
-            raise LogSetupError(f"Kafka at {connection.bootstrap}: {connection.may_not(missing)}") from error
+            raise LogForbiddenError(f"Kafka at {connection.bootstrap}: {connection.may_not(missing)}") from error
 
     def health(self) -> HealthReport:
         """Ready once it was found."""

@@ -1,22 +1,32 @@
 """`elasti doctor`: everything that an installation stands on, what is wrong with it, and the cure of each."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
 import orjson
 
 from consumer.cli.options import CLUSTER, KAFKA, UsageProblem, finish, places, with_settings
+from consumer.insight.acls import Part
 from consumer.insight.doctor import Finding, Severity
-from consumer.insight.rights import HANDLER, OPERATOR, WORKER
+from consumer.insight.rights import HANDLER, OPERATOR, POLICIES, WORKER
+from consumer.ports import Right
 from consumer.settings import ClusterAccess, Settings
 from consumer.telemetry import configure_logging
 
 if TYPE_CHECKING:
     from consumer.app.examining import Examined
 
-_ROLES = {"worker": WORKER, "handler": HANDLER, "operator": OPERATOR}
+_ROLES: Mapping[Part, Sequence[Right]] = {
+    Part.WORKER: WORKER,
+    Part.HANDLER: HANDLER,
+    Part.GATEWAY: POLICIES,
+    Part.OPERATOR: OPERATOR,
+    Part.RESOLVER: (),
+    Part.SETUP: (),
+}
+"""What each needs of a cluster; whoever only speaks to Kafka needs nothing."""
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.HINT: "cyan"}
 _WIDTH = 80
 
@@ -29,15 +39,15 @@ _WIDTH = 80
 @click.option(
     "--rights",
     "role",
-    type=click.Choice(sorted(_ROLES)),
-    help="Whose rights you should have.  [default: handler in a pod, operator elsewhere]",
+    type=click.Choice(sorted(part.value for part in _ROLES)),
+    help="Whose rights and ACLs you should have.  [default: handler in a pod, operator elsewhere]",
 )
 @click.option(
     "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How it is told."
 )
 @with_settings((*KAFKA, *CLUSTER, "beside_kubeelasti", "prometheus_address", "mode"))
 def command(settings: Settings, role: str | None, output: str) -> int:
-    """Look at Kafka, Kubernetes, Prometheus, clocks and policies, and say what is wrong and how to cure it.
+    """Look at Kafka, its ACLs, Kubernetes, Prometheus, clocks and policies, and say what is wrong and how to cure it.
 
     It changes nothing, but for a record without effect that tells Kafka's time. Exit code 0: all is well, or hints
     only; 1: there are errors or warnings; 2: neither Kafka nor a cluster is named.
@@ -47,7 +57,7 @@ def command(settings: Settings, role: str | None, output: str) -> int:
     # Loaded here: `--help` must not wait for the clients of Kafka and Kubernetes.
     from consumer.app.examining import Examination  # noqa: PLC0415
 
-    who = role or ("handler" if settings.cluster_access is ClusterAccess.IN_CLUSTER else "operator")
+    who = Part(role) if role else Part.HANDLER if settings.cluster_access is ClusterAccess.IN_CLUSTER else Part.OPERATOR
     where = places()
 
     async def work() -> int:

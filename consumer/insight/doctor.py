@@ -15,12 +15,14 @@ from consumer.ports import (
     Definition,
     ForeignScaler,
     Holding,
+    Permit,
     Right,
     TargetError,
     TargetForbiddenError,
     TargetGoneError,
     TargetKey,
     TargetView,
+    grant,
 )
 
 SURE_WITHIN: Final = timedelta(seconds=1)
@@ -73,6 +75,15 @@ def of_rights(missing: Sequence[Right], who: str) -> Iterator[Finding]:
         named = f" (resourceNames: [{name}])" if name else ""
         rule = f'apiGroups: ["{group}"], resources: ["{what}"], verbs: [{verbs}]{named}'
         yield Finding(Severity.ERROR, f"rights of {who}", f"may not {verbs} {what}", f"add to its Role: {rule}")
+
+
+def of_permits(missing: Sequence[Permit], who: str, principal: str, bootstrap: str) -> Iterator[Finding]:
+    """Say which ACLs are missing, those of one topic, group or id in one line, with the command that gives them."""
+    for (guarded, name, prefixed), permits in _grouped({p: (p.guarded, p.name, p.prefixed) for p in missing}):
+        operations = ", ".join(permit.operation for permit in permits)
+        what = f"{principal} may not {operations} {guarded.replace('-', ' ')} {name}{'*' if prefixed else ''}"
+        (command,) = grant(permits, principal, bootstrap)
+        yield Finding(Severity.ERROR, f"Kafka ACLs of {who}", what, command)
 
 
 def _kind(right: Right) -> str:

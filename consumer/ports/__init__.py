@@ -28,9 +28,11 @@ from consumer.ports.cluster import (
     Truth,
 )
 from consumer.ports.log import (
+    UNREADABLE,
     FencedError,
     Headers,
     LogError,
+    LogForbiddenError,
     LogReader,
     LogSetupError,
     Membership,
@@ -43,6 +45,7 @@ from consumer.ports.log import (
     Transaction,
     Writer,
     Writers,
+    unreadable,
 )
 from consumer.ports.measuring import (
     Judges,
@@ -80,6 +83,7 @@ from consumer.ports.targets import (
 )
 
 __all__ = [
+    "UNREADABLE",
     "AutoscalerKey",
     "Autoscalers",
     "Change",
@@ -94,6 +98,7 @@ __all__ = [
     "Judges",
     "LastDecision",
     "LogError",
+    "LogForbiddenError",
     "LogReader",
     "LogSetupError",
     "Measurements",
@@ -141,4 +146,5 @@ __all__ = [
     "Writer",
     "Writers",
     "grant",
+    "unreadable",
 ]

@@ -8,6 +8,10 @@ from typing import NamedTuple, Protocol
 Headers = tuple[tuple[str, bytes], ...]
 
 
+UNREADABLE = "elasti_unreadable"
+"""The only header of a record without value in whose place there is one that nobody can read; it says why."""
+
+
 class Record(NamedTuple):
     """One record as it was read; `at` is its append time.
 
@@ -21,6 +25,13 @@ class Record(NamedTuple):
     value: bytes | None
     at: datetime
     headers: Headers = ()
+
+
+def unreadable(record: Record) -> str | None:
+    """Say why nobody can read what is in this record's place; None when it is a record."""
+    if record.value is not None or not record.headers:
+        return None
+    return next((why.decode(errors="replace") for name, why in record.headers if name == UNREADABLE), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +61,10 @@ class LogError(Exception):
 
 class LogSetupError(LogError):
     """The log is not set up as it must be (topics, partitions, rival groups): trying again will not help."""
+
+
+class LogForbiddenError(LogSetupError):
+    """An ACL is missing; the message names it, and how it is given."""
 
 
 class FencedError(LogError):

@@ -18,11 +18,13 @@ from consumer.core.control import Controls
 from consumer.core.policy import Policy, Trigger
 from consumer.core.service import ServiceKey, TargetRef
 from consumer.elastiservice import FINALIZER
+from consumer.insight.acls import Names, Part, permits
 from consumer.ports import (
     Definition,
     Holding,
     LogError,
     Output,
+    Permit,
     Placed,
     Record,
     ResourceRef,
@@ -37,6 +39,7 @@ from schemas.topics import TOPICS, Topic
 T0 = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 PARTITIONS = 3
 PREFIX = "elasti."
+_NAMES = Names(PREFIX, "worker", "handler")
 
 
 class Hurried(ManualClock):
@@ -94,6 +97,8 @@ class Installation:
         self.cluster_trouble: TargetBusyError | UnnamedError | None = None
         self.unwritable: LogError | None = None
         self.problems: list[str] = []
+        self.forbidden_permits: set[Permit] = set()
+        self.hidden: LogError | None = None
         self.measured = Measured({})
         survey = MemorySurvey(self.clock)
         survey.definition_shown = Definition(
@@ -128,7 +133,14 @@ class Installation:
     async def verify(self, settings: Settings) -> Sequence[str]:  # noqa: ARG002 - the signature's
         if self.log_trouble is not None:
             raise self.log_trouble
+        if self.hidden is not None:
+            raise self.hidden
         return self.problems
+
+    async def forbidden(self, settings: Settings, part: Part) -> Sequence[Permit]:  # noqa: ARG002 - as above
+        if self.log_trouble is not None:
+            raise self.log_trouble
+        return [permit for permit in permits(part, _NAMES) if permit in self.forbidden_permits]
 
     async def measure(self, settings: Settings, policies: Sequence[Policy]) -> Measured:  # noqa: ARG002 - as above
         return self.measured

@@ -7,7 +7,17 @@ import pytest
 
 from consumer.app.places import UnnamedError
 from consumer.insight.rights import OPERATOR
-from consumer.ports import LogError, LogSetupError, Right, TargetBusyError, TargetForbiddenError
+from consumer.ports import (
+    Guarded,
+    LogError,
+    LogForbiddenError,
+    LogSetupError,
+    Operation,
+    Permit,
+    Right,
+    TargetBusyError,
+    TargetForbiddenError,
+)
 from schemas.topics import Topic
 from tests.cli.conftest import Elasti
 from tests.cli.installation import Installation
@@ -147,3 +157,37 @@ def test_somebody_who_may_not_write_to_kafka_is_told_that_its_time_is_not_known(
     said = elasti("doctor", *PROMETHEUS, places=here)
     assert said.code == 0
     assert "not looked at: Kafka's time: not allowed to write to elasti.control" in said.out
+
+
+def test_acls_that_are_missing_come_with_the_command_that_gives_them(elasti: Elasti, here: Installation) -> None:
+    writing = Permit(Guarded.TOPIC, "elasti.decisions", Operation.WRITE)
+    owning = Permit(Guarded.TRANSACTIONAL_ID, "elasti.worker-", Operation.WRITE, prefixed=True)
+    here.forbidden_permits = {writing, owning}
+    said = elasti("doctor", "--rights", "worker", "--kafka-bootstrap", "k:9093", "--output", "json", places=here)
+    assert said.code == 1
+    assert [(one["subject"], one["what"], one["cure"]) for one in json.loads(said.out)["findings"]] == [
+        (
+            "Kafka ACLs of worker",
+            "User:ANONYMOUS may not Write topic elasti.decisions",
+            "kafka-acls --bootstrap-server k:9093 --add --allow-principal User:ANONYMOUS "
+            "--operation Write --topic elasti.decisions",
+        ),
+        (
+            "Kafka ACLs of worker",
+            "User:ANONYMOUS may not Write transactional id elasti.worker-*",
+            "kafka-acls --bootstrap-server k:9093 --add --allow-principal User:ANONYMOUS "
+            "--operation Write --transactional-id elasti.worker- --resource-pattern-type prefixed",
+        ),
+    ]
+
+
+def test_acls_of_others_are_no_finding(elasti: Elasti, here: Installation) -> None:
+    here.forbidden_permits = {Permit(Guarded.TOPIC, "elasti.decisions", Operation.WRITE)}
+    assert elasti("doctor", "--rights", "gateway", *PROMETHEUS, places=here).code == 0
+
+
+def test_a_part_that_may_not_see_how_topics_are_kept_is_no_worse_for_it(elasti: Elasti, here: Installation) -> None:
+    here.hidden = LogForbiddenError("Kafka at k: User:worker may not DescribeConfigs topic elasti.hosts; allow it: x")
+    said = elasti("doctor", "--rights", "worker", *PROMETHEUS, places=here)
+    assert said.code == 0
+    assert "not looked at: topics: Kafka at k: User:worker may not DescribeConfigs topic" in said.out

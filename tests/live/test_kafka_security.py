@@ -1,6 +1,7 @@
 """The whole system on a broker with TLS, passwords and ACLs: a user for each part, who may do no more than it needs."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from consumer.adapters.kafka import KafkaConnection, create_topics, verify_topics
 from consumer.app import log
 from consumer.insight.acls import Names, Part, permits
-from consumer.ports import Guarded, LogError, LogSetupError, Operation, Permit
+from consumer.ports import Guarded, LogError, LogSetupError, Operation, Permit, grant
 from consumer.settings import Role
 from schemas.request_count import RequestCount
 from tests.bed.secure_kafka import (
@@ -22,6 +23,7 @@ from tests.bed.secure_kafka import (
     secure,
 )
 from tests.certificates import Authority
+from tests.live.program import elasti
 from tests.live.seen import Service
 from tests.live.system import Program, System, installed
 
@@ -143,3 +145,29 @@ async def test_a_client_certificate_is_a_way_in(tmp_path: Path, prefix: str) -> 
         unknown = KafkaConnection(kafka.bootstrap, "SSL", ca_file=ca, request_timeout=timedelta(seconds=5))
         with pytest.raises(LogError, match="Kafka at"):
             await verify_topics(unknown, prefix)
+
+
+async def test_the_doctor_names_the_acls_that_are_missing_and_is_content_when_they_are_given(
+    secure: SecureKafka, system: System, tmp_path: Path
+) -> None:
+    user = f"doctor-{system.settings.topic_prefix}"
+    password = await secure.user(user)
+    file = tmp_path / "elasti.yaml"
+    file.write_text(
+        f"kafka: {{bootstrap: '{secure.bootstrap}', security_protocol: SASL_SSL, tls_ca: '{secure.ca}',\n"
+        f"  sasl_username: '{user}', sasl_password: '{password}'}}\ntopic_prefix: '{system.settings.topic_prefix}'\n"
+    )
+    asked = ("doctor", "--config", file, "--output", "json", "--rights")
+    needed = permits(Part.WORKER, log.names_of(system.settings))
+    commands = set(grant(needed, f"User:{user}", secure.bootstrap))
+    code, out, err = await elasti(*asked, "worker")
+    assert (code, err) == (1, "")
+    findings = json.loads(out)["findings"]
+    assert {one["cure"] for one in findings} == commands
+    assert {one["subject"] for one in findings} == {"Kafka ACLs of worker"}
+    await secure.allow(user, needed)
+    code, out, err = await elasti(*asked, "worker")
+    assert (code, json.loads(out)["findings"], err) == (0, [], "")
+    code, out, err = await elasti(*asked, "operator")
+    assert code == 1
+    assert password not in out + err

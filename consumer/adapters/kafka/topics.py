@@ -8,7 +8,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from consumer.adapters.kafka.connection import KafkaConnection, admin
-from consumer.ports import Guarded, LogError, LogSetupError, Operation, Permit
+from consumer.ports import Guarded, LogError, LogForbiddenError, LogSetupError, Operation, Permit
 from schemas.topics import TOPICS
 
 # Ten seconds in all.
@@ -111,7 +111,7 @@ async def same_partitions(connection: KafkaConnection, topics: Sequence[str]) ->
 async def partition_counts(
     connection: KafkaConnection, client: AIOKafkaAdminClient, topics: Iterable[str]
 ) -> dict[str, int]:
-    """Return the number of partitions of those that exist; raises LogSetupError for those that are hidden from us."""
+    """Return the number of partitions of those that exist; raises LogForbiddenError for those that are hidden."""
     found: list[dict[str, Any]] = await client.describe_topics(list(topics))
     hidden = sorted(topic["topic"] for topic in found if topic["error_code"] == _FORBIDDEN)
     if hidden:
@@ -119,9 +119,9 @@ async def partition_counts(
     return {topic["topic"]: len(topic["partitions"]) for topic in found if topic["error_code"] == _OK}
 
 
-def _forbidden(connection: KafkaConnection, operation: Operation, topics: Sequence[str]) -> LogSetupError:
+def _forbidden(connection: KafkaConnection, operation: Operation, topics: Sequence[str]) -> LogForbiddenError:
     permits = [Permit(Guarded.TOPIC, name, operation) for name in topics]
-    return LogSetupError(f"Kafka at {connection.bootstrap}: {connection.may_not(permits)}")
+    return LogForbiddenError(f"Kafka at {connection.bootstrap}: {connection.may_not(permits)}")
 
 
 async def _settings(
