@@ -9,6 +9,9 @@ from schemas.codec import MAX_CAUSE
 from schemas.message import rfc3339
 from schemas.topics import MAX_VALUE_BYTES
 
+MAX_KEY = 1_024
+"""A longer key is not one of ours; it would not fit beside a value that was cut to the limit."""
+
 CAUSE = "cause"
 TOPIC = "topic"
 PARTITION = "partition"
@@ -48,6 +51,11 @@ class DeadLetter:
         )
         size = len(self.original or b"")
         return (*said, (CUT, str(size).encode())) if size > MAX_VALUE_BYTES else said
+
+
+def kept_key(key: bytes | None) -> bytes | None:
+    """Return a record's key as its dead letter has it: none when it is too long to be one of ours."""
+    return key if key is not None and len(key) <= MAX_KEY else None
 
 
 def said_of(headers: Iterable[tuple[str, bytes]]) -> dict[str, str]:

@@ -35,11 +35,16 @@ class Topic(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """How one topic is kept: `retention` None means compacted; not `keyed` means one partition, whatever P is."""
+    """How one topic is kept: `retention` None means compacted; not `keyed` means one partition, whatever P is.
+
+    `foreign`: strangers write to it too. The broker unpacks what they compressed, so that it refuses a batch that is
+    small only while it is packed: a million bytes of zeros in a row are a thousand million for whoever reads them.
+    """
 
     topic: Topic
     retention: timedelta | None
     keyed: bool = True
+    foreign: bool = False
 
     def partitions(self, keyed: int) -> int:
         """Return the number of partitions, where all keyed topics have `keyed`."""
@@ -50,6 +55,7 @@ class TopicSpec:
         return {
             "message.timestamp.type": "LogAppendTime",
             "max.message.bytes": str(MAX_MESSAGE_BYTES),
+            **({"compression.type": "uncompressed"} if self.foreign else {}),
             **(_compacted() if self.retention is None else _deleted(self.retention)),
         }
 
@@ -78,8 +84,8 @@ def _milliseconds(length: timedelta) -> str:
 
 
 TOPICS = (
-    TopicSpec(Topic.REQUEST_COUNTS, retention=_DAY),
-    TopicSpec(Topic.HOSTS, retention=_DAY),
+    TopicSpec(Topic.REQUEST_COUNTS, retention=_DAY, foreign=True),
+    TopicSpec(Topic.HOSTS, retention=_DAY, foreign=True),
     TopicSpec(Topic.SCALE_COMMANDS, retention=7 * _DAY),
     TopicSpec(Topic.SCALE_RESULTS, retention=7 * _DAY),
     TopicSpec(Topic.SERVICE_STATUS, retention=None),

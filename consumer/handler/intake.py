@@ -17,7 +17,7 @@ from consumer.ports import LogError, LogSetupError, Output, Record
 from consumer.wire.commands import command_of
 from schemas.cloudevents import trace_of
 from schemas.codec import Undecodable
-from schemas.dead_letter import DeadLetter
+from schemas.dead_letter import DeadLetter, kept_key
 from schemas.topics import Topic
 
 _log = structlog.get_logger(__name__)
@@ -161,7 +161,7 @@ class Intake:
         _log.warning("dead letter", topic=record.topic, partition=record.partition, offset=record.offset, cause=cause)
         letter = DeadLetter(cause, record.topic, record.partition, record.offset, record.at, record.value)
         topic = self._shop.settings.topic(Topic.DEAD_LETTER)
-        output = Output(topic, 0, record.key, letter.value(), letter.headers())
+        output = Output(topic, 0, kept_key(record.key), letter.value(), letter.headers())
         await self._press.print(lambda: output)
         self._ports.telemetry.dead_lettered()
         done()

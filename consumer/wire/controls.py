@@ -5,7 +5,7 @@ from typing import Final
 
 from consumer.core.control import Control, ControlKind, Controls
 from consumer.core.service import Mode
-from consumer.ports import Record
+from consumer.ports import Record, unreadable
 from consumer.wire.messages import control_message
 from schemas import control
 from schemas.codec import MAX_CAUSE, Undecodable, decode
@@ -29,6 +29,8 @@ def switch_from(text: str, *, mode: bool) -> Control | Undecodable:
 
 def switched(book: Controls, record: Record) -> Controls | Undecodable:
     """Return the book with what this record says; a record says everything that is switched for its scope."""
+    if (why := unreadable(record)) is not None:
+        return Undecodable(f"could not be read: {why}"[:MAX_CAUSE], None)
     if record.value is None:
         return book.forget((record.key or b"").decode(errors="replace"))
     message = decode(control.Control, record.value)

@@ -6,7 +6,7 @@ import structlog
 
 from consumer.core.service import ServiceKey
 from consumer.core.state import ServiceState
-from consumer.ports import LogError, LogSetupError, Record, Writer
+from consumer.ports import LogError, LogSetupError, Record, Writer, unreadable
 from consumer.wire.state import state_from_bytes
 from consumer.worker.shared import Shared
 from schemas.codec import Undecodable
@@ -69,6 +69,8 @@ async def restore(shared: Shared, partition: int) -> dict[ServiceKey, ServiceSta
     async for records in shared.ports.reader.read_to_end(shared.settings.topic(Topic.STATE), partition):
         for record in records:
             if record.value is None:
+                if (why := unreadable(record)) is not None:
+                    raise _unusable(record, why)
                 gone = keys.pop(record.key or b"", None)
                 if gone is not None:
                     del states[gone]
@@ -83,8 +85,12 @@ def _state(record: Record, value: bytes) -> ServiceState:
     state = state_from_bytes(value)
     if isinstance(state, Undecodable):
         # Going on without it could lose a wake that is owed, or put to sleep what is in use.
-        raise LogSetupError(
-            f"{record.topic}/{record.partition}@{record.offset}: {state.cause}; run the version that wrote it, "
-            f"or write a tombstone for the key {record.key!r} to forget that service"
-        )
+        raise _unusable(record, state.cause)
     return state
+
+
+def _unusable(record: Record, cause: str) -> LogSetupError:
+    return LogSetupError(
+        f"{record.topic}/{record.partition}@{record.offset}: {cause}; run the version that wrote it, "
+        f"or write a tombstone for the key {record.key!r} to forget that service"
+    )

@@ -7,11 +7,11 @@ from functools import lru_cache
 
 from consumer.core.inputs import HostSeen, RecordCause, RequestSeen, ResultSeen
 from consumer.core.service import ServiceKey
-from consumer.ports import Record
+from consumer.ports import Record, unreadable
 from consumer.telemetry import DeadLetterCause
 from consumer.wire.messages import result_seen
 from schemas.cloudevents import trace_of
-from schemas.codec import Undecodable, decode, decode_host, decode_request_counts
+from schemas.codec import MAX_CAUSE, Undecodable, decode, decode_host, decode_request_counts
 from schemas.origin import Origin, origin_of
 from schemas.partitioning import partition_for, record_key
 from schemas.scale_result import ScaleResult
@@ -83,7 +83,8 @@ class Batch:
 
     def undecodable(self, record: Record, said: Undecodable) -> None:
         """Keep it for people."""
-        self.poisons.append(Poison(record, DeadLetterCause.UNDECODABLE, said.cause))
+        cause = said.cause if (why := unreadable(record)) is None else f"could not be read: {why}"[:MAX_CAUSE]
+        self.poisons.append(Poison(record, DeadLetterCause.UNDECODABLE, cause))
 
 
 def read(topic: Topic, records: Sequence[Record], place: Place, cluster: str) -> Batch:

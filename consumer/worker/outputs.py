@@ -15,13 +15,11 @@ from consumer.wire.state import state_to_bytes
 from consumer.worker.intake import Poison, Stray
 from consumer.worker.settings import WorkerSettings
 from schemas.cloudevents import CloudEvent, EventType, Headers, source
-from schemas.dead_letter import DeadLetter
+from schemas.dead_letter import DeadLetter, kept_key
 from schemas.origin import Origin
 from schemas.topics import Topic
 
 _ROLE = "worker"
-# A longer key is not one of ours; it would not fit beside a value that was cut to the limit.
-_MAX_KEY = 1_024
 
 
 class Outputs:
@@ -72,8 +70,9 @@ class Outputs:
         """Keep what can not be used for people."""
         record = poison.record
         letter = DeadLetter(poison.cause, record.topic, record.partition, record.offset, record.at, record.value)
-        key = record.key if record.key is not None and len(record.key) <= _MAX_KEY else None
-        return Output(self._settings.topic(Topic.DEAD_LETTER), 0, key, letter.value(), letter.headers())
+        return Output(
+            self._settings.topic(Topic.DEAD_LETTER), 0, kept_key(record.key), letter.value(), letter.headers()
+        )
 
     def _event(
         self, kind: EventType, key: ServiceKey, identity: str, now: datetime, trace: str | None = None

@@ -37,6 +37,7 @@ def test_the_settings_are_in_kafkas_words() -> None:
         "segment.ms": "21600000",
         "message.timestamp.type": "LogAppendTime",
         "max.message.bytes": "1048588",
+        "compression.type": "uncompressed",
     }
     assert configs[Topic.STATE]["cleanup.policy"] == "compact"
     assert "retention.ms" not in configs[Topic.STATE]

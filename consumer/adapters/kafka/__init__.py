@@ -10,7 +10,10 @@ from consumer.adapters.kafka.permits import KafkaPermits
 from consumer.adapters.kafka.publisher import KafkaPublisher
 from consumer.adapters.kafka.reader import KafkaReader
 from consumer.adapters.kafka.topics import create_topics, verify_topics
+from consumer.adapters.kafka.unreadable import step_over_unreadable_records
 from consumer.adapters.kafka.writer import KafkaWriters
+
+step_over_unreadable_records()
 
 __all__ = [
     "KafkaConnection",

@@ -28,6 +28,10 @@ from consumer.ports import Guarded, LogError, Permit, Record, grant
 
 _PATIENCE = 2
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Whoever keeps the producers' times in a topic may find any number there: far enough from the ends of the calendar that
+# everything we add to a time is one too.
+_LATEST = datetime(9000, 1, 1, tzinfo=UTC)
+_LAST_TIMESTAMP = int(_LATEST.timestamp() * 1000)
 _GUARDED: Mapping[type[KafkaError], Guarded] = {
     TopicAuthorizationFailedError: Guarded.TOPIC,
     GroupAuthorizationFailedError: Guarded.GROUP,
@@ -156,8 +160,8 @@ def milliseconds(length: timedelta) -> int:
 
 
 def moment(timestamp: int) -> datetime:
-    """Return an append time."""
-    return datetime.fromtimestamp(timestamp / 1000, UTC)
+    """Return an append time; before 1970 (-1 stands for none) it is 1970, beyond 9000 it is 9000."""
+    return datetime.fromtimestamp(min(max(timestamp, 0), _LAST_TIMESTAMP) / 1000, UTC)
 
 
 def records_of(found: Sequence[ConsumerRecord]) -> list[Record]:
