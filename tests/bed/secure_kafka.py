@@ -36,6 +36,7 @@ PLAIN_USER, PLAIN_PASSWORD = "pauline", "plain-canary-7431"
 _ADMIN, _ITERATIONS, _SHA512 = "admin", 4096, 2
 _LITERAL, _PREFIXED = 3, 4
 _ALLOW = 3
+_LOGIN = "org.apache.kafka.common.security"
 _KINDS: Mapping[Guarded, int] = {Guarded.TOPIC: 2, Guarded.GROUP: 3, Guarded.TRANSACTIONAL_ID: 5}
 _OPERATIONS: Mapping[Operation, int] = {
     Operation.READ: 3,
@@ -183,6 +184,18 @@ class SecureKafka:
         """The settings of who may do everything."""
         return self.settings_of(_ADMIN, self._admin_password, "PLAIN")
 
+    def java_settings_of_admin(self) -> Mapping[str, str]:
+        """What Kafka's own tools are given to be the administrator."""
+        return {
+            "security.protocol": "SASL_SSL",
+            "sasl.mechanism": "PLAIN",
+            "sasl.jaas.config": (
+                f'{_LOGIN}.plain.PlainLoginModule required username="{_ADMIN}" password="{self._admin_password}";'
+            ),
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": str(self.ca),
+        }
+
     async def user(self, name: str) -> str:
         """Make a user who may do nothing, and return the password; it is known when this returns."""
         password, salt = secrets.token_hex(16), secrets.token_bytes(16)
@@ -259,7 +272,6 @@ async def secure_kafka(folder: Path) -> AsyncIterator[SecureKafka]:
     authority = Authority.made(folder / "ca")
     password = secrets.token_hex(16)
     users = f'user_{_ADMIN}="{password}" user_{PLAIN_USER}="{PLAIN_PASSWORD}"'
-    login = "org.apache.kafka.common.security"
     properties = {
         # The listener keeps its name; what is spoken behind it is another thing.
         "listener.security.protocol.map": "PLAINTEXT:SASL_SSL,CONTROLLER:PLAINTEXT",
@@ -268,9 +280,9 @@ async def secure_kafka(folder: Path) -> AsyncIterator[SecureKafka]:
         "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-512",
         "sasl.mechanism.inter.broker.protocol": "PLAIN",
         "listener.name.plaintext.plain.sasl.jaas.config": (
-            f'{login}.plain.PlainLoginModule required username="{_ADMIN}" password="{password}" {users};'
+            f'{_LOGIN}.plain.PlainLoginModule required username="{_ADMIN}" password="{password}" {users};'
         ),
-        "listener.name.plaintext.scram-sha-512.sasl.jaas.config": f"{login}.scram.ScramLoginModule required;",
+        "listener.name.plaintext.scram-sha-512.sasl.jaas.config": f"{_LOGIN}.scram.ScramLoginModule required;",
         **_tls(authority, folder),
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "allow.everyone.if.no.acl.found": "false",

@@ -34,7 +34,7 @@ class ConsoleProducer:
 async def console_producer(bootstrap: str, topic: str) -> AsyncIterator[ConsoleProducer]:
     """Run one; at the end its input is closed, so that it delivers what it has and exits."""
     jars = await kafka_jars(cache_root(), lambda _: None)
-    tools = await asyncio.to_thread(_tools)
+    tools = await asyncio.to_thread(tools_jar)
     process = await asyncio.create_subprocess_exec(
         *(JAVA, "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"),
         *("-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", f"{jars}/*:{tools}", _CLASS),
@@ -54,7 +54,7 @@ async def console_producer(bootstrap: str, topic: str) -> AsyncIterator[ConsoleP
         await process.wait()
 
 
-def _tools() -> Path:
+def tools_jar() -> Path:
     """The one jar that a broker does without; everything that it needs is among the broker's."""
     context = MavenContext(
         resolver=PythonResolver(),

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -24,17 +25,19 @@ from consumer.app import log
 from consumer.app.reaching import KafkaReach
 from consumer.handler.wiring import HandlerSettings
 from consumer.insight.acls import Names, Part, permits
-from consumer.ports import Guarded, LogError, Operation, Output, Permit, Subscription, Transaction
+from consumer.ports import Guarded, LogError, Operation, Output, Permit, Subscription, Transaction, grant
 from consumer.settings import Role, Settings
 from consumer.worker.settings import INPUTS, OUTPUTS, WorkerSettings
 from schemas.topics import TOPICS, Topic
 from tests.bed.secure_kafka import SecureKafka, secure
+from tests.live.kafka_acls import kafka_acls
 
 __all__ = ["secure"]
 
 PREFIX = "acl."
 NAMES = Names(PREFIX, "worker", "handler")
 _PATIENCE = 30
+_LOOK_AGAIN = 0.05
 
 
 @pytest.fixture(scope="session")
@@ -250,3 +253,18 @@ async def test_the_log_says_beforehand_which_are_missing(topics: SecureKafka) ->
         await topics.allow(user, permits(part, NAMES))
         assert not set(permits(part, NAMES)) & set(await ours.missing(every))
     assert await ours.missing(every) == []
+
+
+async def test_the_commands_are_those_of_kafkas_own_tool(topics: SecureKafka, tmp_path: Path) -> None:
+    """What the docs and the doctor tell people to run, run by the tool that they have."""
+    user = f"user-{uuid.uuid4().hex[:8]}"
+    ours = KafkaPermits(topics.as_user(user, await topics.user(user)))
+    hosts = Topic.HOSTS.under(PREFIX)
+    # One of each kind of thing: the tool takes seconds for each.
+    needed = [one for one in permits(Part.WORKER, NAMES) if one.guarded is not Guarded.TOPIC or one.name == hosts]
+    await kafka_acls(topics, tmp_path, grant(needed, f"User:{user}", topics.bootstrap))
+    async with asyncio.timeout(_PATIENCE):
+        while True:
+            if not await ours.missing(needed):
+                break
+            await asyncio.sleep(_LOOK_AGAIN)
