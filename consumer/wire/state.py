@@ -36,7 +36,7 @@ def state_shape(state: ServiceState, cluster: str) -> Json:
 def state_from_json(json: Json) -> ServiceState:
     """Build the state from parsed JSON, which is used up; raises as `Shape.value_of` does."""
     if json["v"] != VERSION:
-        msg = f"v is {json['v']}, this worker reads {VERSION}; run the version that wrote it, or a newer one"
+        msg = f"its format is {json['v']}, this version knows {VERSION}"
         raise ValueError(msg)
     json["key"] = {"namespace": json["namespace"], "name": json["service"]}
     return _SHAPE.value_of(json)

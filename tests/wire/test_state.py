@@ -61,7 +61,7 @@ def test_what_a_newer_worker_added_is_ignored() -> None:
         (b"", "not a state: Input is a zero-length"),
         (b"[]", "not a state: "),
         (b"{}", "not a state: 'v'"),
-        (b'{"v":2}', "not a state: v is 2, this worker reads 1"),
+        (b'{"v":2}', "not a state: its format is 2, this version knows 1"),
         (b'{"v":1,"namespace":"shop","service":"web"}', "not a state: firstSeenAt: Field required"),
         (b'{"v":1,"namespace":"shop","service":"web","firstSeenAt":7}', "not a state: "),
         (b'{"v":1,"namespace":"shop","service":"web","firstSeenAt":"2026-01-31T09:30:00"}', "not a state: 2026"),
