@@ -1,7 +1,7 @@
 """What a recorded run is: the records of every topic, as they were read, and where its groups stood at the end."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -38,5 +38,5 @@ class Recording:
     `partitions`: how many every keyed topic has; None: as many as the keys of our own records fit to.
     """
 
-    records: Iterable[Record]
+    records: Iterable[Record] = field(repr=False)
     partitions: int | None = None
