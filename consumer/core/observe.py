@@ -88,7 +88,8 @@ def _policy(state: ServiceState, policy: Policy) -> ServiceState:
     if another_target or another_policy:
         state = replace(state, ask=None, prepare=None, wake=unasked(state.wake))
     if state.policy_hash != policy.hash or another_policy:
-        state = replace(state, sleeps=(), contested_since=None)
+        # Who undid them counts no more; that they were does, or an edit of a whole fleet would let all of it sleep.
+        state = replace(state, sleeps=tuple(replace(s, manager=None) for s in state.sleeps), contested_since=None)
     waking = waking_of(policy)
     held = (state.policy_uid, state.policy_hash, state.target_ref, state.waking)
     if held == (policy.uid, policy.hash, policy.target, waking):

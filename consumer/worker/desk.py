@@ -71,7 +71,7 @@ class Desk:
         self._awake = 0
         self._budget = SleepBudget.of(states.values())
         self._owed = {key for key, state in states.items() if state.policy_uid is None}
-        self._logged: dict[ServiceKey, str] = {}
+        self._logged: dict[ServiceKey, tuple[str, str]] = {}
         self._full_said_at: datetime | None = None
         self.states = states
         self.journal = Journal()
@@ -390,8 +390,10 @@ class Desk:
             policy = judged.policy
             # What is remembered of a policy is not its content: that was logged when it could be seen.
             seen = policy is self._policy(key) or judged.occasion is Occasion.RELEASE
-            is_new = seen and policy is not None and self._logged.get(key) != policy.hash
-            if seen and policy is not None:
-                self._logged[key] = policy.hash
+            # Deleted and made again with the same content, it has another uid, and is newborn.
+            known = (policy.uid, policy.hash) if seen and policy is not None else None
+            is_new = known is not None and self._logged.get(key) != known
+            if known is not None:
+                self._logged[key] = known
             self.journal.decision(outcome, self._outputs.decision(judged, outcome, policy_is_new=is_new))
         self._alarms.set(key, due_at(outcome.state, judged.policy))

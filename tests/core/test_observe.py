@@ -145,7 +145,8 @@ def test_another_target_is_unknown_until_it_is_observed() -> None:
 
 def test_an_edit_ends_a_contest_and_nothing_else() -> None:
     state = observe(ASKED, PolicySeen(replace(POLICY, hash="hash-2"), T0), T0)
-    assert (state.sleeps, state.contested_since, state.policy_hash) == ((), None, "hash-2")
+    assert (state.contested_since, state.policy_hash) == (None, "hash-2")
+    assert state.sleeps == (Sleep(T0, T0),) * 3
     assert (state.ask, state.wake, state.prepare) == (ASKED.ask, ASKED.wake, ASKED.prepare)
 
 

@@ -45,6 +45,19 @@ async def test_every_logged_decision_can_be_judged_again_with_the_same_outcome()
     assert {decision.judgement for decision in decisions} == {"cycle", "request", "retry", "adoption", "release"}
 
 
+async def test_a_policy_that_was_made_again_with_the_same_content_is_logged_anew() -> None:
+    """Its decisions could not be repeated otherwise: it is newborn, the one before was not."""
+    bed = Bed(policy())
+    async with bed.running():
+        bed.result("observed")
+        await bed.pass_time(MINUTE)
+        bed.policies.put(PolicyEntry(WEB, policy(uid="uid-again", created_at=bed.clock.read().now)))
+        await bed.settle()
+        await bed.pass_time(MINUTE)
+    told = [each.inputs.policy.uid for each in bed.decisions() if each.inputs.policy is not None]
+    assert told == ["uid-web", "uid-again"]
+
+
 async def test_a_request_behind_a_zero_that_is_reported_half_a_minute_later_wakes() -> None:
     """Nobody knew of the zero when the request was judged; the report brings the wake, without a cycle in between."""
     bed = Bed(policy())
