@@ -34,6 +34,8 @@ SESSION = timedelta(seconds=3)
 _KILLS, _ZOMBIES, _VISITS = 11, 4.4, 2
 _BREAKS, _LIES, _EDITS = 9, 2.2, 7
 _BROKER, _API, _DARK = 1.0, 0.8, 0.4
+_WAVE, _STORM = timedelta(seconds=25), timedelta(seconds=8)
+"""Faults come in storms, several at once; in between the system has time to do its work, so that it can be judged."""
 _START = timedelta(seconds=6)
 """What a process needs to be itself again."""
 
@@ -121,12 +123,17 @@ def _moments(chance: random.Random, length: timedelta, count: int) -> Sequence[t
     return sorted(_seconds(chance, 0, length.total_seconds()) for _ in range(count))
 
 
+def _in_storms(chance: random.Random, length: timedelta, count: int) -> Sequence[timedelta]:
+    """Moments of which each wave has its share, all of them in the first seconds of it."""
+    return [at // _WAVE * _WAVE + at % _WAVE * (_STORM / _WAVE) for at in _moments(chance, length, count)]
+
+
 def _deaths(chance: random.Random, length: timedelta) -> Iterator[Step]:
     """Kills and zombies: never two of one process at a time, each when it had time to become itself again."""
     kinds = [True] * often(_KILLS, length) + [False] * often(_ZOMBIES, length)
     chance.shuffle(kinds)
     free = dict.fromkeys(STEADY, timedelta())
-    for at, is_kill in zip(_moments(chance, length, len(kinds)), kinds, strict=True):
+    for at, is_kill in zip(_in_storms(chance, length, len(kinds)), kinds, strict=True):
         # Gateways hold nothing that a rebalance could lose: they die less often.
         mortal = (*WORKERS * 2, *HANDLERS * 2, *(GATEWAYS if is_kill else ()))
         able = [slot for slot in mortal if free[slot] <= at]
@@ -150,7 +157,7 @@ def _visits(chance: random.Random, length: timedelta) -> Iterator[Step]:
 
 def _breaks(chance: random.Random, length: timedelta) -> Iterator[Step]:
     """Trouble on the way of one process to one server."""
-    for at in _moments(chance, length, often(_BREAKS, length)):
+    for at in _in_storms(chance, length, often(_BREAKS, length)):
         slot = chance.choice(STEADY)
         # A gateway knows the API server only by /crd-cache, and no Prometheus.
         server = chance.choice((Server.KAFKA, Server.KAFKA, Server.API, Server.PROMETHEUS))

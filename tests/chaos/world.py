@@ -32,7 +32,7 @@ from tests.chaos.service import balanced
 from tests.live.elastiservices import admin_of
 from tests.live.prometheus_server import PrometheusServer
 
-PREFIX, PARTITIONS = "chaos.", 24
+PREFIX, PARTITIONS = "chaos.", 16
 INTERVAL = timedelta(seconds=1)
 _AT_ONCE = 12
 _ROLES = {"w": "worker", "h": "handler", "g": "gateway"}
