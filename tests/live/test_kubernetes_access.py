@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 import orjson
 import pytest
 import yaml
-from kubernetes_asyncio.config import incluster_config
 
 from consumer.adapters.clock import ManualClock
 from consumer.adapters.control_plane import ControlPlane
@@ -106,11 +105,10 @@ async def test_a_pods_token_is_read_again_when_it_was_rotated(
     first, second = cluster.user("pod-1"), cluster.user("pod-2")
     token, door, clock = tmp_path / "token", urlsplit(cluster.url), ManualClock()
     token.write_text(first.token)
+    (tmp_path / "ca.crt").write_text(cluster.ca.read_text())
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", str(door.hostname))
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(door.port))
-    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
-    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(cluster.ca))
-    async with entered(await from_pod(clock)) as api:
+    async with entered(await from_pod(clock, tmp_path)) as api:
         assert await name_of(api) == first.name
         token.write_text(second.token)
         clock.advance(timedelta(minutes=5))

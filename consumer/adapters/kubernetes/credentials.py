@@ -3,14 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import structlog
 
+from consumer.adapters.kubernetes.identity import Identity
 from consumer.ports import Clock, TargetBusyError, TargetError
-
-if TYPE_CHECKING:
-    from kubernetes_asyncio.client import Configuration
 
 _log = structlog.get_logger(__name__)
 
@@ -20,9 +18,8 @@ _AGAIN: Final = timedelta(seconds=10)
 """Between two attempts that something forced: a failure before, or a server that refused us."""
 _HELD_UP: Final = timedelta(seconds=2)
 """So long a call waits for new credentials while it has some: the old ones are good for a while longer."""
-_TOKEN: Final = "BearerToken"  # noqa: S105 - the name that the library files tokens under
 
-Load = Callable[[], Awaitable["Configuration"]]
+Load = Callable[[], Awaitable[Identity]]
 
 
 class Credentials:
@@ -31,8 +28,8 @@ class Credentials:
     A renewal that fails changes nothing: what was there is used on, for as long as the server takes it.
     """
 
-    def __init__(self, configuration: "Configuration", load: Load, clock: Clock) -> None:
-        self._configuration = configuration
+    def __init__(self, identity: Identity, load: Load, clock: Clock) -> None:
+        self._identity = identity
         self._load = load
         self._clock = clock
         self._tried_at = clock.read().now
@@ -69,8 +66,7 @@ class Credentials:
             await asyncio.wait({self._renewal})
 
     def _token(self) -> str | None:
-        told = self._configuration.api_key.get(_TOKEN)
-        return told.removeprefix("Bearer ").strip() if told else None
+        return self._identity.token
 
     def _is_due(self, after: timedelta) -> bool:
         # A clock that was put back must not keep a token in use that was to be renewed long ago.
@@ -85,7 +81,7 @@ class Credentials:
 
     async def _renewed(self) -> None:
         try:
-            self._configuration = await self._load()
+            self._identity = await self._load()
         except TargetError as error:
             self._trouble = error
             _log.warning("credentials not renewed", error=str(error), again=_AGAIN.total_seconds())

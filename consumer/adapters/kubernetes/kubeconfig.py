@@ -21,6 +21,7 @@ from kubernetes_asyncio.config.kube_config import (
 )
 from yaml import YAMLError
 
+from consumer.adapters.kubernetes.identity import Identity
 from consumer.ports import TargetBusyError, TargetForbiddenError
 
 PLUGIN_LIMIT: Final = timedelta(seconds=20)
@@ -28,13 +29,12 @@ PLUGIN_LIMIT: Final = timedelta(seconds=20)
 _OTHERS_LIMIT: Final = timedelta(seconds=25)
 """The older providers are asked by the library itself."""
 _SHOWN: Final = 300
+_TOKEN: Final = "BearerToken"  # noqa: S105 - the name that the library files tokens under
 _MALFORMED: Final = (ValueError, TypeError, KeyError, AttributeError, AssertionError)
 """What the library does with a file that is empty, or whose parts are not what they should be."""
 
 
-async def read_kubeconfig(
-    file: Path | None, context: str | None, plugin_limit: timedelta = PLUGIN_LIMIT
-) -> Configuration:
+async def read_kubeconfig(file: Path | None, context: str | None, plugin_limit: timedelta = PLUGIN_LIMIT) -> Identity:
     """Read it now, and ask the credential plugin where it names one.
 
     Raises:
@@ -59,7 +59,19 @@ async def read_kubeconfig(
         _refuse(file, f"it is no YAML ({' '.join(str(error).split())[:_SHOWN]})", error)
     except _MALFORMED as error:
         _refuse(file, "it is empty or incomplete, as is one that is being written", error)
-    return configuration
+    return _identity(configuration)
+
+
+def _identity(configuration: Configuration) -> Identity:
+    said = configuration.api_key.get(_TOKEN)
+    return Identity(
+        server=str(configuration.host).rstrip("/"),
+        ca=configuration.ssl_ca_cert,
+        verified=bool(configuration.verify_ssl),
+        certificate=configuration.cert_file,
+        key=configuration.key_file,
+        token=said.removeprefix("Bearer ").strip() if said else None,
+    )
 
 
 def _refuse(file: Path | None, why: str, error: Exception) -> NoReturn:
