@@ -1,7 +1,7 @@
 # Every task of this repository. `make help` lists them; ARGS="…" is passed on to the program behind a task.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bed cluster live longtime bench up lock
+.PHONY: help demo test check bed cluster live longtime chaos bench up lock
 
 # The first Python that the project supports; `make PYTHON=/path/to/python …` chooses another one.
 FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
