@@ -5,6 +5,7 @@ import heapq
 import itertools
 import random
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from consumer.ports import Moment
@@ -12,6 +13,8 @@ from consumer.ports import Moment
 SURE_WITHIN = timedelta(seconds=1)
 # Crystals differ by up to 100 millionths from the truth; two clocks by twice that: 0.72 s in an hour.
 DRIFT = 200e-6
+# Brokers without a good time service differ by seconds, and each tells its own: that is no clock set anew.
+SET_ANEW = timedelta(seconds=5)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -32,16 +35,18 @@ class BrokerClock:
     within half of that span; what it told grows old by the drift of the two clocks.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
         self._origin = datetime.now(UTC)
-        self._started = time.monotonic()
+        self._started = monotonic()
         self._offset = timedelta()
         self._error: timedelta | None = None
         self._learned = 0.0
+        self._set_at: datetime | None = None
 
     def read(self) -> Moment:
         """Return broker time, in milliseconds, and whether it is sure within a second."""
-        return Moment(_cut(self._local() + self._offset), self._uncertainty() <= SURE_WITHIN)
+        return Moment(_cut(self._local() + self._offset), self._uncertainty() <= SURE_WITHIN, self._set_at)
 
     def learn(self, appended: datetime, sent: Moment, received: Moment) -> None:
         """Take an append time into account, unless what is known is already better."""
@@ -54,9 +59,12 @@ class BrokerClock:
         contradicts = abs(correction) > error + self._uncertainty()
         if not contradicts and error > self._uncertainty():
             return
+        if contradicts and abs(correction) > SET_ANEW:
+            before = self._local() + self._offset
+            self._set_at = _cut(max(before, before + correction))
         self._offset += correction
         self._error = error
-        self._learned = time.monotonic()
+        self._learned = self._monotonic()
 
     async def sleep(self, length: timedelta) -> None:
         """Wait that long."""
@@ -64,12 +72,12 @@ class BrokerClock:
 
     def _local(self) -> datetime:
         # Monotonic since the start: a machine whose time is set anew does not shift ours.
-        return self._origin + timedelta(seconds=time.monotonic() - self._started)
+        return self._origin + timedelta(seconds=self._monotonic() - self._started)
 
     def _uncertainty(self) -> timedelta:
         if self._error is None:
             return timedelta.max / 2
-        return self._error + timedelta(seconds=(time.monotonic() - self._learned) * DRIFT)
+        return self._error + timedelta(seconds=(self._monotonic() - self._learned) * DRIFT)
 
 
 class ManualClock:

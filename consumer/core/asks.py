@@ -74,6 +74,14 @@ def wake_due(wake: Wake) -> datetime:
     return wake.asked_at + backoff(FIRST_WAKE_RETRY, max(wake.asked, 1))
 
 
+def wake_is_due(wake: Wake, now: datetime) -> bool:
+    """Whether an unfinished wake is to be asked (again) by now.
+
+    Also when it was asked, or became due, well after now: then the clock was set back meanwhile.
+    """
+    return wake_due(wake) <= now or (wake.asked_at or wake.since) > now + LONGEST_RETRY
+
+
 def knock_is_due(wake: Wake | None, now: datetime) -> bool:
     """Whether a fresh request asks again without waiting for the back-off: the last up failed, asked 5 s ago or more.
 
@@ -82,7 +90,7 @@ def knock_is_due(wake: Wake | None, now: datetime) -> bool:
     """
     if wake is None or wake.failed is None or wake.asked_at is None:
         return False
-    return now >= wake.asked_at + FIRST_WAKE_RETRY
+    return now >= wake.asked_at + FIRST_WAKE_RETRY or wake_is_due(wake, now)
 
 
 def sleep_is_asked(ask: Ask | None, direction: Direction, now: datetime) -> bool:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from consumer.core.answers import Answers
-from consumer.core.asks import due_at, knock_is_due, sleep_is_asked, up_is_asked, wake_due, wanted_replicas
+from consumer.core.asks import due_at, knock_is_due, sleep_is_asked, up_is_asked, wake_is_due, wanted_replicas
 from consumer.core.case import UNASKED, Case, Verdict, case_of, pause_in_force
 from consumer.core.commands import Order, Sent, send_back, send_prepare, send_release, send_up, send_zero
 from consumer.core.inputs import RequestSeen, ResultSeen, Surroundings
@@ -138,7 +138,7 @@ def _woken(case: Case, verdict: Verdict) -> Outcome:
     if _mode(case) is Mode.OBSERVE:
         return _wake_withheld(case, verdict, unfinished)
     if unfinished is not None:
-        due, since, trace = wake_due(unfinished) <= now, unfinished.triggered_at, unfinished.trace
+        due, since, trace = wake_is_due(unfinished, now), unfinished.triggered_at, unfinished.trace
     else:
         due, since, trace = not up_is_asked(state, wanted_replicas(case.policy, state)), now, None
     if not due:
@@ -155,7 +155,7 @@ def _wake_withheld(case: Case, verdict: Verdict, unfinished: Wake | None) -> Out
     if not unfinished.asked:
         # A withheld wake leaves no debt, and this one never was more than that.
         return _concluded(case, verdict, after=replace(case.state, wake=None), withheld=True)
-    if wake_due(unfinished) > case.now:
+    if not wake_is_due(unfinished, case.now):
         return _concluded(case, verdict, withheld=True)
     postponed = replace(case.state, wake=replace(unfinished, asked_at=case.now))
     return _concluded(case, verdict, after=postponed, withheld=True)

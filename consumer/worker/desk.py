@@ -355,11 +355,12 @@ class Desk:
 
     def _surroundings(self, key: ServiceKey, cause: Cause, facts: Conditions) -> Surroundings:
         now, controls, policy = facts.moment.now, self._shared.controls, self._policy(key)
+        span = max(self._shared.settings.max_request_age, policy.cooldown if policy else timedelta())
         return Surroundings(
             cause=cause,
             mode=self._mode(key, now),
             frozen=controls.frozen(key, now) if controls.set_freezes else None,
-            clock_sure=facts.moment.sure,
+            clock_sure=facts.moment.sure_over(span),
             inputs_read=facts.inputs_read,
             conflict=None if policy is None else self._shared.ports.policies.conflict(policy),
             budget_left=self._budget.left(self._awake, now),

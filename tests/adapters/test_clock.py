@@ -3,6 +3,8 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from consumer.adapters.clock import BrokerClock, ManualClock
 from consumer.ports import Moment
 
@@ -52,6 +54,35 @@ def test_a_lesson_that_contradicts_is_believed() -> None:
     lesson(clock, timedelta(seconds=60))
     lesson(clock, timedelta(seconds=30), took=timedelta(milliseconds=100))
     assert abs(off(clock) - timedelta(seconds=90)) < SECOND
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_clock_that_is_set_anew_says_when_by_the_later_of_its_readings(hours: int) -> None:
+    clock = BrokerClock()
+    lesson(clock, timedelta(seconds=60))
+    assert clock.read().set_at is None
+    before = clock.read().now
+    lesson(clock, timedelta(hours=hours))
+    found = clock.read()
+    assert found.set_at is not None
+    assert abs(found.set_at - max(before, found.now)) < SECOND
+    assert not found.sure_over(SECOND)
+
+
+def test_clocks_of_brokers_that_differ_by_seconds_are_none_set_anew() -> None:
+    clock = BrokerClock()
+    for ahead in (60, 4, -4, 4):
+        lesson(clock, timedelta(seconds=ahead))
+    assert clock.read().set_at is None
+
+
+def test_a_moment_is_sure_over_a_span_that_began_after_the_clock_was_set() -> None:
+    now = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+    quarter = timedelta(minutes=15)
+    assert Moment(now, sure=True).sure_over(timedelta(days=1))
+    assert Moment(now, sure=True, set_at=now - quarter).sure_over(quarter)
+    assert not Moment(now, sure=True, set_at=now - quarter + timedelta(milliseconds=1)).sure_over(quarter)
+    assert not Moment(now, sure=False, set_at=now - timedelta(days=1)).sure_over(quarter)
 
 
 def test_a_lesson_that_ends_before_it_begins_is_ignored() -> None:
