@@ -24,7 +24,7 @@ from schemas.state import ServiceState
 from schemas.topics import Topic
 
 M = TypeVar("M", bound=Message)
-_Policies = dict[tuple[str, str], Policy]
+_Policies = dict[tuple[str, str, str], Policy]
 _Takers = Mapping[str, Callable[[Record], None]]
 POLICY, AROUND, SHOWN = "policy", "around", "shown"
 """Whose word on the mode a step is: the policy's, that of a decision's surroundings, or that of a status."""
@@ -155,8 +155,8 @@ class Collector:
         service, inputs = f"{message.namespace}/{message.service}", message.inputs
         page = self.collected.page(service)
         if inputs.policy is not None:
-            self._policies[service, inputs.policy.hash] = inputs.policy
-        known = self._policies.get((service, inputs.policy_hash or ""))
+            self._policies[service, inputs.policy.uid, inputs.policy.hash] = inputs.policy
+        known = self._policies.get((service, inputs.policy_uid or "", inputs.policy_hash or ""))
         page.decisions.append(decision_fact(record, message, known))
         _stepped(page, AROUND, Step(record.time, inputs.surroundings.mode.value, None))
         self.repeater.take(message, record.value or b"", place_of(record))

@@ -119,6 +119,7 @@ class ResultFact:
     uid: str
     generation: int
     at: datetime
+    triggered: datetime | None
     decided: datetime | None
     cause: str
     manager: str | None

@@ -102,6 +102,7 @@ def result_fact(record: Record, result: ScaleResult, origin: tuple[int, int]) ->
         uid=result.target.uid or "",
         generation=result.target.generation or 0,
         at=result.at,
+        triggered=result.triggered_at,
         decided=result.decided_at,
         cause=result.cause.value,
         manager=result.manager,

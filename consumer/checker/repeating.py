@@ -27,7 +27,7 @@ class Repeater:
     replayed: int = 0
     commands: dict[str, bytes] = field(default_factory=dict)
     """The digest of what each command must be, by its id."""
-    _policies: dict[tuple[str, str], Policy] = field(default_factory=dict)
+    _policies: dict[tuple[str, str, str], Policy] = field(default_factory=dict)
 
     def take(self, decision: Decision, raw: bytes, place: Place) -> None:
         """Judge one decision again."""
@@ -49,11 +49,11 @@ class Repeater:
         """Put the policy that was in force into what was judged; None when nobody knows it any more."""
         judged, inputs = logged.judged, decision.inputs
         if judged.policy is not None:
-            self._policies[service, judged.policy.hash] = judged.policy
+            self._policies[service, judged.policy.uid, judged.policy.hash] = judged.policy
             return judged
         if inputs.policy_uid is None:
             return judged
-        known = self._policies.get((service, inputs.policy_hash or ""))
+        known = self._policies.get((service, inputs.policy_uid, inputs.policy_hash or ""))
         if known is None and judged.answers is None:
             # Whoever can not see the policy wakes and gives back by what the state remembers of it.
             known = remembered(judged.state)

@@ -174,9 +174,9 @@ def _warmed(
 
 
 def _of_results(decision: DecisionFact, zero: ZeroFact, warmth: Warmth) -> Iterator[Wrong]:
-    for what, result in warmth.warm():
-        if decision.at < result.at + zero.cooldown:
-            yield f"{what} {decision.at - result.at} ago, within the cooldown of {zero.cooldown}", (result.place,)
+    for what, at, result in warmth.warm():
+        if decision.at < at + zero.cooldown:
+            yield f"{what} {decision.at - at} ago, within the cooldown of {zero.cooldown}", (result.place,)
     last = warmth.last
     if last is not None and not last.replicas:
         yield "its target was at zero already", (last.place,)

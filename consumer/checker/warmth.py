@@ -30,6 +30,8 @@ class Warmth:
     last: ResultFact | None = None
     woken: ResultFact | None = None
     ready: ResultFact | None = None
+    asked: ResultFact | None = None
+    """The last request that came without the log."""
     raised: ResultFact | None = None
     """Somebody else's scaling up from zero."""
     naps: list[Nap] = field(default_factory=list)
@@ -37,6 +39,8 @@ class Warmth:
     def take(self, result: ResultFact) -> None:
         """Take one result in; one of an older generation of the same target says nothing."""
         before = self.last
+        if result.cause == "direct" and result.phase in TAKEN:
+            self.asked = result
         if not result.uid or (before is not None and _is_old(before, result)):
             return
         self.last = result
@@ -49,10 +53,9 @@ class Warmth:
 
     def _answered(self, result: ResultFact) -> None:
         command = self.commands.get(result.command or "")
-        if result.cause == "direct" and result.phase in TAKEN:
+        if result.cause == "direct" and result.phase == "accepted":
             self.woken = result
-            if result.phase == "accepted":
-                self._ended(None)
+            self._ended(None)
         if command is None or result.phase != "accepted":
             return
         if command.direction == "zero":
@@ -75,14 +78,20 @@ class Warmth:
             nap = self.naps[-1]
             self.naps[-1] = Nap(nap.result, nap.policy_hash, by, ended=True)
 
-    def warm(self) -> list[tuple[str, ResultFact]]:
-        """Return what a cooldown is counted from."""
-        moments = (
-            ("its wake was accepted", self.woken),
-            ("it got ready after its wake", self.ready),
-            ("somebody else scaled it up from zero", self.raised),
-        )
-        return [(what, result) for what, result in moments if result is not None]
+    def warm(self) -> list[tuple[str, datetime, ResultFact]]:
+        """Return what a cooldown is counted from, and when that was."""
+        moments = [
+            (what, result.at, result)
+            for what, result in (
+                ("its wake was accepted", self.woken),
+                ("it got ready after its wake", self.ready),
+                ("somebody else scaled it up from zero", self.raised),
+            )
+            if result is not None
+        ]
+        if self.asked is not None:
+            moments.append(("a request came without the log", self.asked.triggered or self.asked.at, self.asked))
+        return moments
 
     def contested(self, policy_hash: str | None, born: datetime | None) -> datetime | None:
         """Return when the last of three sleeps in a row was undone by somebody else, each soon after it began.
