@@ -28,6 +28,7 @@ from consumer.core.reasons import span
 from consumer.core.schedule import parse_go_duration
 from consumer.core.service import Mode
 from consumer.elastiservice import CREDENTIALS_IN_URL
+from schemas.message import LABEL_PATTERN, MAX_LABEL
 from schemas.topics import DEFAULT_PREFIX
 
 ENV_PREFIX = "ELASTI_"
@@ -122,11 +123,21 @@ def _prefix(value: str) -> str:
     return value
 
 
+def _tenants(value: tuple[str, ...]) -> tuple[str, ...]:
+    for namespace in value:
+        if len(namespace) > MAX_LABEL or not re.match(LABEL_PATTERN, namespace):
+            msg = f'"{namespace}" is no namespace; write names as kubectl shows them, like shop,bank'
+            raise ValueError(msg)
+    # In one order, whoever wrote them in which: the name of the workers' group hangs on it.
+    return tuple(sorted(set(value)))
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_positive)]
 Brokers = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed), AfterValidator(_brokers)]
 Prefix = Annotated[str, AfterValidator(_prefix)]
 Url = Annotated[str, AfterValidator(_url)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+Tenants = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed), AfterValidator(_tenants)]
 Paths = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_listed)]
 Port = Annotated[int, Field(ge=0, le=_MAX_PORT)]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
@@ -168,6 +179,7 @@ class Settings(BaseSettings):
     replication_factor: int = Field(
         -1, ge=-1, description="copies of every partition, when topics are created (-1: the broker's default)"
     )
+    tenants: Tenants = Field((), description="namespaces whose requests have a topic of their own, by commas")
     worker_group: Text = Field("worker", description="consumer group of the workers, behind the prefix")
     handler_group: Text = Field("handler", description="consumer group of the handlers, behind the prefix")
 

@@ -1,6 +1,6 @@
 """The topics: their names, how long they keep what, and the settings they are created and checked with."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -95,3 +95,22 @@ TOPICS = (
     TopicSpec(Topic.DEAD_LETTER, retention=30 * _DAY, keyed=False),
 )
 """All topics of an installation."""
+
+
+def tenant_topic(prefix: str, namespace: str) -> str:
+    """Return the name of the topic that carries the requests of one namespace only."""
+    return f"{Topic.REQUEST_COUNTS.under(prefix)}.{namespace}"
+
+
+def requests_topic(prefix: str, namespace: str, tenants: Collection[str]) -> str:
+    """Return where requests for a namespace go: into its own topic, where it has one."""
+    return tenant_topic(prefix, namespace) if namespace in tenants else Topic.REQUEST_COUNTS.under(prefix)
+
+
+def installation(prefix: str, tenants: Collection[str] = ()) -> Mapping[str, TopicSpec]:
+    """Return every topic of an installation by its full name; those of tenants are kept as the one of all."""
+    requests = next(spec for spec in TOPICS if spec.topic is Topic.REQUEST_COUNTS)
+    return {
+        **{spec.topic.under(prefix): spec for spec in TOPICS},
+        **{tenant_topic(prefix, namespace): requests for namespace in tenants},
+    }

@@ -145,6 +145,8 @@ def test_an_overridden_polling_interval_warns_of_nothing(set_env: SetEnv) -> Non
         ({"http_port": "70000"}, ("ELASTI_HTTP_PORT (--http-port)", "70000", "65535")),
         ({"polling_interval": "5"}, ("ELASTI_POLLING_INTERVAL", "number with a unit")),
         ({"polling_interval": "-5s"}, ("ELASTI_POLLING_INTERVAL", "above zero")),
+        ({"tenants": "shop,Shop"}, ("ELASTI_TENANTS (--tenants)", '"Shop"', "as kubectl shows them")),
+        ({"tenants": "a" * 64}, ("ELASTI_TENANTS", "is no namespace")),
         ({"mode": "half"}, ("ELASTI_MODE (--mode)", "'full', 'wake-only' or 'observe'", '"half"')),
         ({"partitons": 3}, ("partitons", "no such setting")),
         ({"kafka_security_protocol": "SASL_SSL"}, ("SASL_SSL", "ELASTI_KAFKA_SASL_USERNAME", "ELASTI_KAFKA_SASL_PASS")),
@@ -159,6 +161,10 @@ def test_what_can_not_be_used_is_refused_with_the_settings_name(
     with pytest.raises(SettingsError) as refused:
         load(flags)
     assert [part for part in said if part not in str(refused.value)] == []
+
+
+def test_tenants_have_one_order_whoever_wrote_them_in_which() -> None:
+    assert load({"tenants": "shop, bank,shop"}).tenants == load({"tenants": "bank,shop"}).tenants == ("bank", "shop")
 
 
 def test_all_faults_are_told_at_once() -> None:

@@ -45,12 +45,13 @@ async def create(settings: Settings) -> Sequence[str]:
         settings.topic_prefix,
         partitions=settings.partitions,
         replication=settings.replication_factor,
+        tenants=settings.tenants,
     )
 
 
 async def verify(settings: Settings) -> Sequence[str]:
     """Return a sentence for everything about the topics that is not as it should be; raises LogError."""
-    return await verify_topics(connection_of(settings, "cli"), settings.topic_prefix)
+    return await verify_topics(connection_of(settings, "cli"), settings.topic_prefix, settings.tenants)
 
 
 async def partitions_of(settings: Settings, topics: Collection[Topic] = KEYED) -> int:
@@ -62,7 +63,7 @@ async def partitions_of(settings: Settings, topics: Collection[Topic] = KEYED) -
 
 def names_of(settings: Settings) -> Names:
     """Return what this installation calls its groups and topics."""
-    return Names(settings.topic_prefix, settings.worker_group, settings.handler_group)
+    return Names(settings.topic_prefix, settings.worker_group, settings.handler_group, settings.tenants)
 
 
 async def forbidden(settings: Settings, parts: Sequence[Part]) -> Sequence[Permit]:

@@ -60,6 +60,7 @@ def worker_of(commons: Commons, judges: Judges) -> Worker:
     ours = WorkerSettings(
         prefix=settings.topic_prefix,
         group=settings.worker_group,
+        tenants=settings.tenants,
         cluster=settings.cluster,
         mode=settings.mode,
         interval=settings.polling_interval,

@@ -213,6 +213,7 @@ async def _serve(assignment: Assignment, commons: Commons, stop: _Stop) -> None:
         )
         pages = GatewaySettings(
             prefix=settings.topic_prefix,
+            tenants=settings.tenants,
             cluster=settings.cluster,
             simulated=settings.cluster_access is ClusterAccess.SIMULATED,
         )

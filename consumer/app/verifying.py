@@ -56,7 +56,8 @@ async def partitions(settings: Settings) -> int:
 
 
 def _groups(settings: Settings) -> tuple[str, str]:
-    worker = WorkerSettings(prefix=settings.topic_prefix, group=settings.worker_group).subscription().group
+    ours = WorkerSettings(prefix=settings.topic_prefix, group=settings.worker_group, tenants=settings.tenants)
+    worker = ours.subscription().group
     return worker, f"{settings.topic_prefix}{settings.handler_group}"
 
 

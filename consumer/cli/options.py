@@ -29,6 +29,7 @@ KAFKA = (
     "kafka_tls_cert",
     "kafka_tls_key",
     "topic_prefix",
+    "tenants",
     "cluster",
 )
 """What every command that talks to Kafka takes; the password comes from the environment or the file only."""

@@ -151,7 +151,8 @@ class Pages:
         partitions = self._ports.partitions()
         if partitions is None:
             return False
-        return await self._delivery.take(output_for(request, Place(self._settings.topic, partitions), trace))
+        place = Place(self._settings.topic_of(request.namespace), partitions)
+        return await self._delivery.take(output_for(request, place, trace))
 
     async def _woken(self, key: ServiceKey, trace: str | None) -> bool:
         if self._ports.direct is None:

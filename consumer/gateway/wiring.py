@@ -9,7 +9,7 @@ from consumer.core.service import ServiceKey
 from consumer.elastiservice import ResourceText
 from consumer.ports import Publisher
 from consumer.telemetry import Telemetry
-from schemas.topics import DEFAULT_PREFIX, Topic
+from schemas.topics import DEFAULT_PREFIX, requests_topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,8 @@ class GatewaySettings:
     """How a gateway works."""
 
     prefix: str = DEFAULT_PREFIX
+    tenants: tuple[str, ...] = ()
+    """Namespaces whose requests have a topic of their own."""
     cluster: str = "default"
     simulated: bool = False
     patience: timedelta = timedelta(milliseconds=500)
@@ -87,7 +89,6 @@ class GatewaySettings:
     most_pending: int = 10_000
     """Records that wait for their acknowledgement; beyond it requests are refused at once."""
 
-    @property
-    def topic(self) -> str:
-        """The full name of the topic that requests go to."""
-        return Topic.REQUEST_COUNTS.under(self.prefix)
+    def topic_of(self, namespace: str) -> str:
+        """The full name of the topic that requests for a namespace go to."""
+        return requests_topic(self.prefix, namespace, self.tenants)

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from consumer.ports import Guarded, Operation, Permit, grant
-from schemas.topics import DEFAULT_PREFIX, TOPICS, Topic
+from schemas.topics import DEFAULT_PREFIX, TOPICS, Topic, tenant_topic
 
 
 class Part(StrEnum):
@@ -25,11 +25,15 @@ class Part(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What an installation calls its things: in front of topics and groups stands `prefix`."""
+    """What an installation calls its things: in front of topics and groups stands `prefix`.
+
+    `tenants` are the namespaces whose requests have a topic of their own.
+    """
 
     prefix: str
     worker_group: str
     handler_group: str
+    tenants: tuple[str, ...] = ()
 
 
 def permits(part: Part, names: Names) -> tuple[Permit, ...]:
@@ -38,9 +42,17 @@ def permits(part: Part, names: Names) -> tuple[Permit, ...]:
 
 
 def _topics(operations: str, names: Names, *topics: Topic) -> Iterator[Permit]:
-    for topic in topics:
+    named = [topic.under(names.prefix) for topic in topics]
+    if Topic.REQUEST_COUNTS in topics:
+        named += [tenant_topic(names.prefix, namespace) for namespace in names.tenants]
+    for name in named:
         for operation in operations.split():
-            yield Permit(Guarded.TOPIC, topic.under(names.prefix), Operation(operation))
+            yield Permit(Guarded.TOPIC, name, Operation(operation))
+
+
+def tenant(names: Names, namespace: str) -> tuple[Permit, ...]:
+    """Return all that somebody needs who may send the requests of one namespace, and of no other."""
+    return (Permit(Guarded.TOPIC, tenant_topic(names.prefix, namespace), Operation.WRITE),)
 
 
 def _worker(names: Names) -> Iterator[Permit]:

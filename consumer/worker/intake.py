@@ -10,6 +10,7 @@ from consumer.core.service import ServiceKey
 from consumer.ports import Record, unreadable
 from consumer.telemetry import DeadLetterCause
 from consumer.wire.messages import result_seen
+from consumer.worker.settings import Input
 from schemas.cloudevents import trace_of
 from schemas.codec import MAX_CAUSE, Undecodable, decode, decode_host, decode_request_counts
 from schemas.origin import Origin, origin_of
@@ -81,18 +82,23 @@ class Batch:
             to = partition_for(namespace, service, place.partitions)
             self.strays.append(Stray(record, record_key(namespace, service), to))
 
+    def foreign(self, records: Sequence[Record], namespace: str, only: str) -> None:
+        """Keep them for people: whoever may write for one namespace must not wake the services of another."""
+        cause = f'namespace: is "{namespace}", but this topic carries requests of "{only}" only'
+        self.poisons.extend(Poison(record, DeadLetterCause.MISROUTED, cause) for record in records)
+
     def undecodable(self, record: Record, said: Undecodable) -> None:
         """Keep it for people."""
         cause = said.cause if (why := unreadable(record)) is None else f"could not be read: {why}"[:MAX_CAUSE]
         self.poisons.append(Poison(record, DeadLetterCause.UNDECODABLE, cause))
 
 
-def read(topic: Topic, records: Sequence[Record], place: Place, cluster: str) -> Batch:
+def read(source: Input, records: Sequence[Record], place: Place, cluster: str) -> Batch:
     """Read records of one input topic."""
     batch = Batch()
-    match topic:
+    match source.topic:
         case Topic.REQUEST_COUNTS:
-            _read_requests(batch, records, place)
+            _read_requests(batch, records, place, source.only)
         case Topic.HOSTS:
             _read_hosts(batch, records, place)
         case _:
@@ -100,7 +106,7 @@ def read(topic: Topic, records: Sequence[Record], place: Place, cluster: str) ->
     return batch
 
 
-def _read_requests(batch: Batch, records: Sequence[Record], place: Place) -> None:
+def _read_requests(batch: Batch, records: Sequence[Record], place: Place, only: str | None) -> None:
     messages = decode_request_counts([record.value for record in records])
     services: dict[tuple[str, str], list[tuple[Record, int]]] = {}
     for record, message in zip(records, messages, strict=True):
@@ -113,7 +119,9 @@ def _read_requests(batch: Batch, records: Sequence[Record], place: Place) -> Non
             known = services[name] = []
         known.append((record, message.count))
     for (namespace, service), of_one in services.items():
-        if place.holds(namespace, service):
+        if only is not None and namespace != only:
+            batch.foreign([record for record, _ in of_one], namespace, only)
+        elif place.holds(namespace, service):
             batch.requests[namespace, service] = of_one
             batch.counted += sum([count for _, count in of_one])
         else:

@@ -21,7 +21,6 @@ from consumer.worker.intake import Batch, Place, Poison, Stray, key_of, read
 from consumer.worker.journal import Entry
 from consumer.worker.outputs import Outputs, forward
 from consumer.worker.schedule import next_cycle
-from consumer.worker.settings import INPUTS
 from consumer.worker.shared import Shared
 
 log = structlog.get_logger(__name__)
@@ -62,7 +61,7 @@ class Partition:
     def __init__(self, shared: Shared, place: Place) -> None:
         self._shared = shared
         self._place = place
-        self._topics = {shared.settings.topic(topic): topic for topic in INPUTS}
+        self._inputs = shared.settings.inputs()
         self._lock = asyncio.Lock()
         self._arrived = asyncio.Event()
         self._inbox: deque[_Arrived] = deque()
@@ -197,7 +196,7 @@ class Partition:
             self._waiting -= len(records)
             self._waiting_bytes -= weight
             name = records[0].topic
-            batch = read(self._topics[name], records, self._place, self._shared.settings.cluster)
+            batch = read(self._inputs[name], records, self._place, self._shared.settings.cluster)
             self._apply(batch, moment)
             await self._forward(batch.strays)
             self._bury(batch.poisons)

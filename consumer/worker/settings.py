@@ -1,6 +1,7 @@
 """What a worker is given: its settings and its ports, as two values."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -17,10 +18,18 @@ from consumer.ports import (
     Writers,
 )
 from consumer.telemetry import Telemetry
-from schemas.topics import DEFAULT_PREFIX, Topic
+from schemas.topics import DEFAULT_PREFIX, Topic, tenant_topic
 
 INPUTS = (Topic.REQUEST_COUNTS, Topic.HOSTS, Topic.SCALE_RESULTS)
 OUTPUTS = (Topic.SCALE_COMMANDS, Topic.SERVICE_STATUS, Topic.DECISIONS, Topic.STATE)
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What an input topic carries; `only` is the one namespace that it may speak of (None: any)."""
+
+    topic: Topic
+    only: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +38,8 @@ class WorkerSettings:
 
     prefix: str = DEFAULT_PREFIX
     group: str = "worker"
+    tenants: tuple[str, ...] = ()
+    """Namespaces whose requests come by topics of their own; the others', and at need theirs, by the one for all."""
     cluster: str = "default"
     mode: Mode = Mode.FULL
     interval: timedelta = timedelta(seconds=30)
@@ -55,13 +66,19 @@ class WorkerSettings:
         """Return a topic's full name."""
         return topic.under(self.prefix)
 
+    def inputs(self) -> Mapping[str, Input]:
+        """Return what each input topic carries, by its full name."""
+        of_all = {self.topic(topic): Input(topic) for topic in INPUTS}
+        own = {tenant_topic(self.prefix, name): Input(Topic.REQUEST_COUNTS, name) for name in self.tenants}
+        return of_all | own
+
     def subscription(self) -> Subscription:
         """Return what the workers' group reads.
 
         Members with unequal topics would tear the partitions of the others apart, so the group's name carries a hash
         of them: a worker that reads other topics is in another group, and refuses to start beside this one.
         """
-        inputs = tuple(self.topic(topic) for topic in INPUTS)
+        inputs = tuple(self.inputs())
         mark = hashlib.sha256("|".join(inputs).encode()).hexdigest()[:8]
         stem = f"{self.prefix}{self.group}-"
         return Subscription(stem + mark, inputs, tuple(self.topic(topic) for topic in OUTPUTS), rivals=stem)

@@ -27,7 +27,7 @@ from consumer.wire.messages import command_message, status_message
 from consumer.wire.state import state_from_bytes, state_to_bytes
 from consumer.worker.intake import Place, read, request_seen
 from consumer.worker.outputs import Outputs, forward
-from consumer.worker.settings import INPUTS, WorkerSettings
+from consumer.worker.settings import INPUTS, Input, WorkerSettings
 from schemas.cloudevents import trace_of
 from schemas.codec import MAX_CAUSE, Undecodable, decode
 from schemas.scale_command import ScaleCommand
@@ -57,7 +57,7 @@ def batches(draw: st.DrawFn) -> tuple[Topic, list[Record]]:
 @given(batches(), st.sampled_from((Place(0, 1), Place(0, 2), Place(0, 1_000))))
 def test_each_record_is_used_or_forwarded_or_told_about_once(found: tuple[Topic, list[Record]], place: Place) -> None:
     topic, records = found
-    batch = read(topic, records, place, "default")
+    batch = read(Input(topic), records, place, "default")
     requests = [record.offset for of_one in batch.requests.values() for record, _ in of_one]
     aside = [stray.record.offset for stray in batch.strays] + [poison.record.offset for poison in batch.poisons]
     assert len({*requests, *aside}) == len(requests) + len(aside) == len(records) - len(batch.facts)
@@ -93,7 +93,7 @@ def _known() -> ServiceState:
 
 
 def _believed(state: ServiceState, topic: Topic, records: Sequence[Record], *, idle: bool) -> ServiceState:
-    batch = read(topic, records, Place(0, 1), "default")
+    batch = read(Input(topic), records, Place(0, 1), "default")
     requests = [request_seen(*request) for of_one in batch.requests.values() for request in of_one]
     for event in (*(fact for _, fact in batch.facts), *requests):
         state = _judged(observe(state, event, T0), event, _answers(idle=idle))

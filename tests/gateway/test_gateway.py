@@ -42,6 +42,15 @@ async def test_a_request_is_in_the_log_when_it_is_answered_as_kubeelasti_does(lo
     assert calls(given) == {"logged": 1}
 
 
+async def test_a_request_goes_into_the_topic_of_its_namespace_where_that_has_one(log: MemoryLog) -> None:
+    log.create("elasti.request-counts.shop", PARTITIONS)
+    async with running(ports(MemoryPublisher(log)), replace(SETTINGS, tenants=("shop",))) as caller:
+        assert (await caller.call())[0] == 200
+        assert (await caller.call(body=b'{"svc":"web","namespace":"bank"}'))[0] == 200
+    assert [record.key for record in log.records("elasti.request-counts.shop")] == [b"shop/web"]
+    assert [record.key for record in await recorded(log)] == [b"bank/web"]
+
+
 @pytest.mark.parametrize(
     ("body", "value"),
     [

@@ -1,11 +1,12 @@
 """The list of ACLs: what each part needs, as commands, and as the docs print them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from consumer.insight.acls import Names, Part, commands, page, permits
-from consumer.ports import Guarded, Operation, Permit
+from consumer.insight.acls import Names, Part, commands, page, permits, tenant
+from consumer.ports import Guarded, Operation, Permit, grant
 from schemas.topics import DEFAULT_PREFIX
 
 _NAMES = Names(DEFAULT_PREFIX, "worker", "handler")
@@ -44,3 +45,21 @@ def test_what_may_be_done_with_one_thing_is_one_command() -> None:
 @pytest.mark.parametrize("part", Part)
 def test_the_page_has_the_list_of_each_part_as_it_is(part: Part) -> None:
     assert page(part) in _PAGE.read_text(), f"write into {_PAGE.name}:\n\n{page(part)}"
+
+
+def test_a_tenants_topic_is_for_all_who_have_to_do_with_requests() -> None:
+    names = replace(_NAMES, tenants=("bank",))
+    own = "elasti.request-counts.bank"
+    assert {part for part in Part if any(permit.name == own for permit in permits(part, names))} == {
+        *(Part.WORKER, Part.GATEWAY, Part.OPERATOR, Part.RESOLVER, Part.SETUP)
+    }
+    for part in Part:
+        shared = {permit.operation for permit in permits(part, names) if permit.name == "elasti.request-counts"}
+        assert {permit.operation for permit in permits(part, names) if permit.name == own} == shared
+
+
+def test_a_tenant_may_write_its_own_topic_and_the_page_says_so() -> None:
+    needed = tenant(_NAMES, "bank")
+    assert needed == (Permit(Guarded.TOPIC, "elasti.request-counts.bank", Operation.WRITE),)
+    (command,) = grant(needed, "User:bank", "kafka:9093")
+    assert "$ACLS" + command.removeprefix("kafka-acls --bootstrap-server kafka:9093") in _PAGE.read_text()

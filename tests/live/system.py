@@ -315,7 +315,8 @@ class System:
     def worker_group(self) -> str:
         """The consumer group of the workers."""
         settings = self.settings
-        return WorkerSettings(prefix=settings.topic_prefix, group=settings.worker_group).subscription().group
+        ours = WorkerSettings(prefix=settings.topic_prefix, group=settings.worker_group, tenants=settings.tenants)
+        return ours.subscription().group
 
     @property
     def handler_group(self) -> str:

@@ -53,7 +53,7 @@ async def test_a_hundred_calls_at_once_are_in_the_log_when_they_are_answered(kaf
     services = [f"web-{number}" for number in range(100)]
     async with gateway(kafka, settings) as address, aiohttp.ClientSession() as session:
         statuses = await asyncio.gather(*(post(session, address, service) for service in services))
-        records = await recorded(kafka, settings.topic)
+        records = await recorded(kafka, settings.topic_of("shop"))
     assert set(statuses) == {200}
     assert {record.key for record in records} == {f"shop/{service}".encode() for service in services}
     for record in records:
@@ -77,5 +77,5 @@ async def test_while_kafka_hangs_callers_are_told_and_late_records_still_arrive(
             async with asyncio.timeout(60):
                 while await post(session, address, "again") != 200:
                     pass
-            keys = {record.key for record in await recorded(own_kafka, patient.topic)}
+            keys = {record.key for record in await recorded(own_kafka, patient.topic_of("shop"))}
     assert keys >= {b"shop/first", b"shop/late", b"shop/again"}

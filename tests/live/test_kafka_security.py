@@ -52,7 +52,7 @@ async def _run(system: System, secure: SecureKafka, role: Role, *without: Permit
     return await system.run(frozenset({role}), **settings)
 
 
-async def _post(program: Program, service: Service) -> int:
+async def post(program: Program, service: Service) -> int:
     body = RequestCount(count=1, svc=service.key.name, namespace=service.key.namespace).encode()
     address = f"http://127.0.0.1:{program.port}/informer/incoming-request"
     async with aiohttp.ClientSession() as session, session.post(address, data=body) as answer:
@@ -66,7 +66,7 @@ async def test_a_request_goes_through_gateway_worker_and_handler_each_with_its_o
     await _run(system, secure, Role.WORKER)
     gateway = await _run(system, secure, Role.GATEWAY)
     service = await system.sleeping("web")
-    assert await _post(gateway, service) == 200
+    assert await post(gateway, service) == 200
     await system.until(lambda: system.ready(service))
     await system.until(lambda: system.decisions(service, "idle") != [])
     assert system.seen.letters == []

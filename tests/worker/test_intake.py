@@ -10,6 +10,7 @@ from consumer.ports import Record
 from consumer.telemetry import DeadLetterCause
 from consumer.worker.intake import Place, read
 from consumer.worker.session import runs
+from consumer.worker.settings import Input
 from schemas.codec import decode
 from schemas.dead_letter import said_of
 from schemas.origin import Origin, origin_of
@@ -191,7 +192,7 @@ async def test_a_result_in_a_wrong_partition_is_forwarded() -> None:
     bed = Bed(policy(CART), partitions=2)
     placed = bed.result("observed", CART)
     (record,) = bed.records(Topic.SCALE_RESULTS)
-    batch = read(Topic.SCALE_RESULTS, [record], Place(1 - placed.partition, 2), "default")
+    batch = read(Input(Topic.SCALE_RESULTS), [record], Place(1 - placed.partition, 2), "default")
     (stray,) = batch.strays
     assert (stray.partition, stray.key) == (placed.partition, b"shop/cart")
     assert isinstance(decode(ScaleResult, record.value), ScaleResult)

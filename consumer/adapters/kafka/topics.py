@@ -1,7 +1,7 @@
 """Creates the topics of an installation and says which of them are not as they should be."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -9,7 +9,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from consumer.adapters.kafka.connection import KafkaConnection, admin
 from consumer.ports import Guarded, LogError, LogForbiddenError, LogSetupError, Operation, Permit
-from schemas.topics import TOPICS
+from schemas.topics import installation
 
 # Ten seconds in all.
 _LOOKS = 200
@@ -22,25 +22,26 @@ _BROKERS_DEFAULT = -1
 
 
 async def create_topics(
-    connection: KafkaConnection, prefix: str, *, partitions: int, replication: int
+    connection: KafkaConnection, prefix: str, *, partitions: int, replication: int, tenants: Collection[str] = ()
 ) -> Sequence[str]:
     """Create what is missing and return its names; raises LogError for what the broker refuses."""
+    wanted = installation(prefix, tenants)
     async with admin(connection) as client:
-        known = await partition_counts(connection, client, [spec.topic.under(prefix) for spec in TOPICS])
-        missing = [spec for spec in TOPICS if spec.topic.under(prefix) not in known]
+        known = await partition_counts(connection, client, wanted)
+        missing = {name: spec for name, spec in wanted.items() if name not in known}
         if not missing:
             return []
         answer = await client.create_topics(
             [
                 NewTopic(
-                    spec.topic.under(prefix),
+                    name,
                     num_partitions=spec.partitions(partitions),
                     replication_factor=replication,
                     # -1, the broker's default, is taken by the client only beside assignments: an empty list of them.
                     replica_assignments={} if replication == _BROKERS_DEFAULT else None,
                     topic_configs=dict(spec.config()),
                 )
-                for spec in missing
+                for name, spec in missing.items()
             ]
         )
     if forbidden := [name for name, code, _ in answer.topic_errors if code == _FORBIDDEN]:
@@ -50,8 +51,8 @@ async def create_topics(
     ]
     if refused:
         raise LogError(f"Kafka at {connection.bootstrap} did not create {'; '.join(refused)}")
-    await shown(connection, [spec.topic.under(prefix) for spec in missing])
-    return [spec.topic.under(prefix) for spec in missing]
+    await shown(connection, list(missing))
+    return list(missing)
 
 
 async def shown(connection: KafkaConnection, topics: Sequence[str]) -> None:
@@ -64,18 +65,15 @@ async def shown(connection: KafkaConnection, topics: Sequence[str]) -> None:
     raise LogError(f"Kafka at {connection.bootstrap} created {', '.join(topics)}, but does not show them; look again")
 
 
-async def verify_topics(connection: KafkaConnection, prefix: str) -> Sequence[str]:
+async def verify_topics(connection: KafkaConnection, prefix: str, tenants: Collection[str] = ()) -> Sequence[str]:
     """Return one sentence for each topic or setting that is not as it should be; empty when all is well."""
+    wanted = installation(prefix, tenants)
     async with admin(connection) as client:
-        names = [spec.topic.under(prefix) for spec in TOPICS]
-        counts = await partition_counts(connection, client, names)
+        counts = await partition_counts(connection, client, wanted)
         settings = await _settings(connection, client, list(counts))
-    problems = [f"topic {name} does not exist; run `elasti topics create`" for name in names if name not in counts]
-    problems += uneven(
-        {spec.topic.under(prefix): counts.get(spec.topic.under(prefix)) for spec in TOPICS if spec.keyed}
-    )
-    for spec in TOPICS:
-        name = spec.topic.under(prefix)
+    problems = [f"topic {name} does not exist; run `elasti topics create`" for name in wanted if name not in counts]
+    problems += uneven({name: counts.get(name) for name, spec in wanted.items() if spec.keyed})
+    for name, spec in wanted.items():
         if name not in counts:
             continue
         if not spec.keyed and counts[name] != 1:
