@@ -36,9 +36,10 @@ class Checker:
         inputs.flush()
         _sort_out(collected)
         for forward in inputs.forwards:
-            column = collected.page(forward.service).columns.get(forward.origin[0])
-            if forward.place.topic == Topic.REQUEST_COUNTS and (column is None or not column.holds(forward.origin[1])):
-                collected.page(forward.service).strangers.add(forward.origin[0])
+            page, source = collected.page(forward.service), (forward.place.topic, forward.origin[0])
+            column = page.columns.get(source)
+            if column is None or not column.holds(forward.origin[1]):
+                page.strangers.add(source)
         judging = _Judging(Run.of(collected, inputs, expectations or Expectations(), self._partitions), self._collector)
         found = tuple(judging.violations())
         return Verdict(found, judging.figures())

@@ -8,7 +8,15 @@ from typing import TypeVar
 
 from consumer.checker.facts import Column, Lane, Marks, Owner, Page, Step, millis
 from consumer.checker.inputs import Inputs
-from consumer.checker.reading import command_fact, decision_fact, owner_of, place_of, state_fact, step_of
+from consumer.checker.reading import (
+    are_requests,
+    command_fact,
+    decision_fact,
+    owner_of,
+    place_of,
+    state_fact,
+    step_of,
+)
 from consumer.checker.records import GROUP, OFFSETS, Record
 from consumer.checker.repeating import Repeater
 from consumer.checker.verdict import Place, Rule, Violation
@@ -95,7 +103,7 @@ class Collector:
             return
         if not self._placed(record):
             return
-        taker = self._takers.get(record.topic)
+        taker = self.inputs.request if are_requests(record.topic) else self._takers.get(record.topic)
         if taker is None:
             self._broken(record, "its topic is none of ours")
             return
@@ -119,8 +127,9 @@ class Collector:
     def _offsets(self, record: Record) -> None:
         digits = (record.value or b"").decode(errors="replace")
         group = (header(record.headers, GROUP) or b"").decode(errors="replace")
-        if digits.isdigit() and (record.key or b"").decode(errors="replace") in self._takers:
-            self.collected.committed[(record.key or b"").decode(), record.partition] = int(digits)
+        topic = (record.key or b"").decode(errors="replace")
+        if digits.isdigit() and (topic in self._takers or are_requests(topic)):
+            self.collected.committed[topic, record.partition] = int(digits)
         elif group:
             self._broken(record, f"the offset of {group} is not a number")
 
@@ -203,8 +212,8 @@ class Collector:
         before = self._marks.get(page.name)
         self._marks[page.name] = marks
         for mark in marks:
-            if mark[0] == Topic.REQUEST_COUNTS and (before is None or mark not in before):
-                page.reads.setdefault(mark[1], Column()).add(millis(record.time), mark[2], 0)
+            if are_requests(mark[0]) and (before is None or mark not in before):
+                page.reads.setdefault(mark[:2], Column()).add(millis(record.time), mark[2], 0)
 
     def _status(self, record: Record) -> None:
         if record.value is None:

@@ -2,7 +2,6 @@
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
@@ -16,6 +15,9 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 _DEAD_LETTER: Final = Topic.DEAD_LETTER.value
 DIGEST: Final = 16
 """Bytes that tell two contents apart."""
+
+Source = tuple[str, int]
+"""A partition that requests enter the log by: the kind of its topic (there may be one for a namespace), its number."""
 
 Marks = tuple[tuple[str, int, int], ...]
 """How far the inputs were applied to a service: (kind of topic, partition, offset)."""
@@ -35,7 +37,7 @@ class Asked(NamedTuple):
     """One record of requests: when it entered the log, and where."""
 
     at: int
-    partition: int
+    source: Source
     offset: int
     requests: int
 
@@ -213,10 +215,10 @@ class Page:
     """Everything that is kept of one service, each kind in the order of its partition."""
 
     name: str
-    columns: dict[int, Column] = field(default_factory=dict)
-    forwards: dict[tuple[int, int], int] = field(default_factory=dict)
-    """(partition, offset) of a stray request -> when it reached the service's own partition."""
-    strangers: set[int] = field(default_factory=set)
+    columns: dict[Source, Column] = field(default_factory=dict)
+    forwards: set[tuple[Source, int]] = field(default_factory=set)
+    """(source, offset) of each stray request that reached the service's own partition."""
+    strangers: set[Source] = field(default_factory=set)
     """Partitions of which a forwarded request is here whose original is not."""
     hosts: list[HostFact] = field(default_factory=list)
     commands: list[CommandFact] = field(default_factory=list)
@@ -230,7 +232,7 @@ class Page:
     """When a state with a policy was written for the first time, and for the first time after each tombstone."""
     gone: list[datetime] = field(default_factory=list)
     """When the service was forgotten: the tombstones of its state."""
-    reads: dict[int, Column] = field(default_factory=dict)
+    reads: dict[Source, Column] = field(default_factory=dict)
     """Per partition of requests: when a state was written, and the offset that it was the first to contain."""
     seqs: list[tuple[int, Owner]] = field(default_factory=list)
     """Each new sequence number of the states, and who wrote it."""
@@ -249,14 +251,6 @@ class Page:
             elif not ends and not alive:
                 lives.append((at, None))
         return lives
-
-    def asked(self) -> Iterator[Asked]:
-        """Yield all records with requests in them, partition by partition."""
-        for partition, column in self.columns.items():
-            for index, at in enumerate(column.at):
-                count = column.count(index)
-                if count:
-                    yield Asked(at, partition, column.offsets[index], count)
 
 
 @dataclass(slots=True)

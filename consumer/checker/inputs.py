@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from consumer.checker.facts import Column, HostFact, Lane, Letters, Page, millis
-from consumer.checker.reading import kind_of, place_of, result_fact
+from consumer.checker.reading import kind_of, only_of, place_of, result_fact
 from consumer.checker.records import Record
 from consumer.checker.verdict import Place
 from schemas.codec import Undecodable, decode, decode_host, decode_request_counts
@@ -55,6 +55,9 @@ class Inputs:
         for record, message in zip(records, messages, strict=True):
             if isinstance(message, Undecodable):
                 self.lane(record).poisons.append(record.offset)
+            elif only_of(record.topic) not in (None, message.namespace):
+                # Whoever may write for one namespace speaks of that one only.
+                self.lane(record).poisons.append(record.offset)
             else:
                 self._requested(record, message)
 
@@ -64,12 +67,13 @@ class Inputs:
         origin = self._came_from(record)
         if origin is not None:
             self.forwards.append(Forward(service, (origin.partition, origin.offset), place_of(record, "forwarded")))
-            page.forwards.setdefault((origin.partition, origin.offset), millis(record.time))
+            page.forwards.add(((record.topic, origin.partition), origin.offset))
             return
         self.requests += message.count
-        column = page.columns.get(record.partition)
+        source = record.topic, record.partition
+        column = page.columns.get(source)
         if column is None:
-            column = page.columns[record.partition] = Column()
+            column = page.columns[source] = Column()
         column.add(millis(record.time), record.offset, message.count)
 
     def host(self, record: Record) -> None:

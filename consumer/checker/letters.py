@@ -8,11 +8,11 @@ from typing import Final
 
 from consumer.checker.facts import Letters, Page, moment_of
 from consumer.checker.inputs import INPUTS
+from consumer.checker.reading import are_requests
 from consumer.checker.run import Run
 from consumer.checker.verdict import Place, Rule, Violation
 from schemas.topics import Topic
 
-_REQUESTS: Final = Topic.REQUEST_COUNTS.value
 _COMMANDS: Final = Topic.SCALE_COMMANDS.value
 
 Spot = tuple[str, int, int]
@@ -34,7 +34,7 @@ class Sorting:
         """Judge all partitions."""
         self._sort()
         for lane in sorted({*self.run.inputs.letters, *self.run.collected.lanes}):
-            if lane[0] in (*INPUTS, _COMMANDS):
+            if lane[0] in (*INPUTS, _COMMANDS) or are_requests(lane[0]):
                 yield from self._lane(*lane)
         yield from self._forwarded()
         if self.run.expectations.quiet:
@@ -113,7 +113,7 @@ class Sorting:
         known = {topic for topic, _ in committed}
         for (topic, partition), lane in self.run.collected.lanes.items():
             next_one = committed.get((topic, partition), 0)
-            if topic in (*INPUTS, _COMMANDS) and topic in known and next_one <= lane.last:
+            if topic in known and next_one <= lane.last:
                 place = Place(topic, partition, lane.last, lane.ended, "the last record")
                 sentence = f"its group has committed {next_one} of {topic}/{partition}, which goes up to {lane.last}"
                 yield Violation(Rule.INPUTS, "", sentence, (place,))
@@ -121,9 +121,9 @@ class Sorting:
 
 def _places(page: Page) -> Iterator[Place]:
     """Yield where the records of a service entered the log."""
-    for partition, column in page.columns.items():
+    for source, column in page.columns.items():
         for index, offset in enumerate(column.offsets):
-            yield Place(_REQUESTS, partition, offset, moment_of(column.at[index]), "requests")
+            yield Place(*source, offset, moment_of(column.at[index]), "requests")
     yield from (host.place for host in page.hosts if host.origin == (host.place.partition, host.place.offset))
     yield from (one.place for one in page.results if one.origin == (one.place.partition, one.place.offset))
 

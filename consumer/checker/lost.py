@@ -16,12 +16,12 @@ before the first decision of a service, and hosts or results that were skipped b
 from collections.abc import Iterator
 from typing import Final
 
-from consumer.checker.facts import Column, DecisionFact, HostFact, Marks, Page, StateFact, moment_of
+from consumer.checker.facts import Column, DecisionFact, HostFact, Marks, Page, Source, StateFact, moment_of
+from consumer.checker.reading import are_requests
 from consumer.checker.run import Run
 from consumer.checker.verdict import Place, Rule, Violation
 from schemas.topics import Topic
 
-_REQUESTS: Final = Topic.REQUEST_COUNTS.value
 _HOSTS: Final = Topic.HOSTS.value
 _MOST_HOSTS: Final = 64
 
@@ -44,9 +44,9 @@ def _between(run: Run, page: Page, before: DecisionFact, after: DecisionFact | S
         return
     known, counted = _of(before.after), after.requests
     least = most = 0
-    for partition, up_to in _of(marks).items():
-        column, since = page.columns.get(partition, Column()), known.get(partition)
-        if partition in page.strangers or run.since(Topic.REQUEST_COUNTS, partition) > (since or 0) + 1:
+    for source, up_to in _of(marks).items():
+        column, since = page.columns.get(source, Column()), known.get(source)
+        if source in page.strangers or run.since(source) > (since or 0) + 1:
             return
         most += column.total(-1 if since is None else since, up_to)
         # Of a partition that was not read before, what came before the first record that counted is not known.
@@ -62,8 +62,8 @@ def _between(run: Run, page: Page, before: DecisionFact, after: DecisionFact | S
     yield Violation(Rule.INPUTS, page.name, sentence, (before.place, after.place))
 
 
-def _of(marks: Marks) -> dict[int, int]:
-    return {partition: offset for kind, partition, offset in marks if kind == _REQUESTS}
+def _of(marks: Marks) -> dict[Source, int]:
+    return {(kind, partition): offset for kind, partition, offset in marks if are_requests(kind)}
 
 
 def unread(run: Run, page: Page) -> Iterator[Violation]:
@@ -81,11 +81,11 @@ def unread(run: Run, page: Page) -> Iterator[Violation]:
 
 def _last(page: Page, home: int) -> Iterator[Place]:
     """Yield the last record of each input that entered the log in each partition, and reached the service's own."""
-    for partition, column in page.columns.items():
-        if partition == home and column.at:
-            yield _request(partition, column, len(column.at) - 1)
-        elif forwarded := [index for index, at in enumerate(column.offsets) if (partition, at) in page.forwards]:
-            yield _request(partition, column, forwarded[-1])
+    for source, column in page.columns.items():
+        if source[1] == home and column.at:
+            yield _request(source, column, len(column.at) - 1)
+        elif forwarded := [index for index, at in enumerate(column.offsets) if (source, at) in page.forwards]:
+            yield _request(source, column, forwarded[-1])
     for kind, facts in ((_HOSTS, page.hosts), (Topic.SCALE_RESULTS.value, page.results)):
         own = [one.place for one in facts if one.place.partition == home and one.origin[0] == home]
         if own:
@@ -108,5 +108,5 @@ def _hosts(page: Page, state: StateFact, marks: dict[tuple[str, int], int]) -> I
             yield Violation(Rule.INPUTS, page.name, sentence, (host.place, state.place))
 
 
-def _request(partition: int, column: Column, index: int) -> Place:
-    return Place(_REQUESTS, partition, column.offsets[index], moment_of(column.at[index]), "requests")
+def _request(source: Source, column: Column, index: int) -> Place:
+    return Place(*source, column.offsets[index], moment_of(column.at[index]), "requests")

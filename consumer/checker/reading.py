@@ -29,6 +29,7 @@ from schemas.state import Mark, ServiceState
 from schemas.topics import Topic
 
 ALWAYS: Final = datetime.max.replace(tzinfo=UTC)
+_REQUESTS: Final = Topic.REQUEST_COUNTS.value
 _KINDS: Final = sorted((topic.value for topic in Topic), key=len, reverse=True)
 
 
@@ -39,7 +40,21 @@ def place_of(record: Record, says: str = "") -> Place:
 
 def kind_of(topic: str) -> str:
     """Return the kind of a topic's full name, whatever its prefix; the name itself when it is none of ours."""
+    head, _, namespace = topic.rpartition(".")
+    if head.endswith(_REQUESTS):
+        return f"{_REQUESTS}.{namespace}"
     return next((kind for kind in _KINDS if topic.endswith(kind)), topic)
+
+
+def only_of(topic: str) -> str | None:
+    """Return the one namespace that a topic carries requests of; None: it is no such topic."""
+    kind, _, namespace = topic.partition(".")
+    return namespace if kind == _REQUESTS and namespace else None
+
+
+def are_requests(topic: str) -> bool:
+    """Whether a topic carries requests."""
+    return topic == _REQUESTS or only_of(topic) is not None
 
 
 def digest_of(record: Record) -> bytes:

@@ -18,6 +18,8 @@ Headers = tuple[tuple[str, bytes], ...]
 class Record(NamedTuple):
     """One record; `topic` is the kind of its topic (`scale-commands`), without the installation's prefix.
 
+    A topic with the requests of one namespace alone is `request-counts.<namespace>`.
+
     `time` is its append time. A named tuple: a run has a million of them.
     """
 

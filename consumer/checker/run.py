@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from consumer.checker.collecting import AROUND, POLICY, SHOWN, Collected, Switched
-from consumer.checker.facts import Page, ResultFact
+from consumer.checker.facts import Page, ResultFact, Source
 from consumer.checker.inputs import Inputs
 from consumer.checker.reading import ALWAYS
 from consumer.checker.verdict import Expectations
@@ -57,9 +57,9 @@ class Run:
         lane = self.collected.lanes.get((topic.value, partition))
         return lane is None or lane.first == 0 or lane.began <= at
 
-    def since(self, topic: Topic, partition: int) -> int:
-        """Return the first offset that the log still has of a partition of a topic."""
-        lane = self.collected.lanes.get((topic.value, partition))
+    def since(self, source: Source) -> int:
+        """Return the first offset that the log still has of a partition of requests."""
+        lane = self.collected.lanes.get(source)
         return 0 if lane is None else lane.first
 
     def settled(self, at: datetime) -> bool:

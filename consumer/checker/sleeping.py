@@ -7,7 +7,18 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from consumer.checker.facts import Column, CommandFact, DecisionFact, HostFact, Marks, Page, ZeroFact, millis, moment_of
+from consumer.checker.facts import (
+    Column,
+    CommandFact,
+    DecisionFact,
+    HostFact,
+    Marks,
+    Page,
+    Source,
+    ZeroFact,
+    millis,
+    moment_of,
+)
 from consumer.checker.run import Run, scopes
 from consumer.checker.verdict import Place, Rule, Violation
 from consumer.checker.warmth import Warmth
@@ -16,7 +27,6 @@ from schemas.control import Control
 from schemas.topics import Topic
 
 NOT_JUDGED: Final = "sleeps whose record was cut, or whose policy the log does not hold any more"
-_REQUESTS: Final = Topic.REQUEST_COUNTS.value
 _HOSTS: Final = Topic.HOSTS.value
 _RESULTS: Final = Topic.SCALE_RESULTS.value
 _HEARD_FOR: Final = timedelta(hours=24)
@@ -61,23 +71,22 @@ class Sleeping:
     def _requests(self, page: Page, decision: DecisionFact, zero: ZeroFact) -> Iterator[Wrong]:
         """A request that its owner had read, within the cooldown."""
         now, since = millis(decision.at), millis(decision.at - zero.cooldown)
-        for partition, column in page.columns.items():
-            mark = _mark(decision.before, _REQUESTS, partition)
+        for source, column in page.columns.items():
+            mark = _mark(decision.before, *source)
             # 14:59 of 15:00 holds, 15:00 sleeps.
             for index in range(bisect_right(column.at, now) - 1, bisect_right(column.at, since) - 1, -1):
                 if column.offsets[index] <= mark and column.count(index):
-                    place = _place(partition, column, index)
+                    place = _place(source, column, index)
                     yield f"a request at {place} was {decision.at - place.time} ago, in {zero.cooldown}", (place,)
                     break
 
     def _unread(self, page: Page, decision: DecisionFact, zero: ZeroFact) -> Iterator[Wrong]:
         """An input of the service that had been there for long, and that its owner had not read."""
         home, limit = self.run.home(page), zero.begun - self.run.expectations.heard_within
-        column = page.columns.get(home) if home is not None else None
-        if column is not None and home is not None:
-            index = bisect_right(column.offsets, _mark(decision.before, _REQUESTS, home))
-            if index < len(column.at) and moment_of(column.at[index]) < limit:
-                yield _not_read(_place(home, column, index), zero)
+        for source, column in page.columns.items():
+            index = bisect_right(column.offsets, _mark(decision.before, *source))
+            if source[1] == home and index < len(column.at) and moment_of(column.at[index]) < limit:
+                yield _not_read(_place(source, column, index), zero)
         own = {
             _HOSTS: [host.place for host in page.hosts if host.origin == _own(host.place)],
             _RESULTS: [result.place for result in page.results if result.origin == _own(result.place)],
@@ -126,9 +135,9 @@ def _mark(marks: Marks | None, kind: str, partition: int) -> int:
     return next((at for topic, where, at in marks or () if (topic, where) == (kind, partition)), -1)
 
 
-def _place(partition: int, column: Column, index: int) -> Place:
+def _place(source: Source, column: Column, index: int) -> Place:
     says = f"{column.count(index)} requests"
-    return Place(_REQUESTS, partition, column.offsets[index], moment_of(column.at[index]), says)
+    return Place(*source, column.offsets[index], moment_of(column.at[index]), says)
 
 
 def _own(place: Place) -> tuple[int, int]:

@@ -8,13 +8,12 @@ from datetime import datetime, timedelta
 from heapq import merge
 from typing import Final
 
-from consumer.checker.facts import Asked, Column, CommandFact, DecisionFact, Page, ResultFact, millis, moment_of
+from consumer.checker.facts import Asked, Column, CommandFact, DecisionFact, Page, ResultFact, Source, millis, moment_of
 from consumer.checker.run import TAKEN, WAKE_CODES, Run, due_at, present
 from consumer.checker.verdict import Place, Rule, Violation
 from schemas.topics import Topic
 
 _MAX_AGE: Final = timedelta(minutes=10)
-_REQUESTS: Final = Topic.REQUEST_COUNTS.value
 REFUSED: Final = "wakes that the cluster refused for good"
 NOT_DUE: Final = "requests whose wake was not due yet when the run ended"
 
@@ -102,7 +101,7 @@ class Waking:
         if _refused(page, start, due):
             self.unjudged[REFUSED] += 1
             return
-        place = Place(_REQUESTS, asked.partition, asked.offset, moment_of(asked.at), f"{asked.requests} requests")
+        place = Place(*asked.source, asked.offset, moment_of(asked.at), f"{asked.requests} requests")
         what = f"it came up {sleep.end.shown - start} later" if sleep.end is not None else "it never came up"
         found = f"found it at zero (shown at {sleep.shown.place})" if sleep.shown is not None else "met a target unseen"
         sentence = f"a request at {place} {found}, and {what}; {self.run.expectations.wake_within} are allowed"
@@ -165,20 +164,20 @@ def _unheard(page: Page, sleep: Sleep) -> Iterable[Asked]:
     decision = _decision_of(page, sleep.zero)
     end = millis(sleep.end.shown) if sleep.end is not None else None
     ranges = []
-    for partition, column in page.columns.items():
+    for source, column in page.columns.items():
         first = bisect_right(column.at, millis(sleep.shown.shown)) if sleep.shown is not None else 0
         if decision is not None and decision.before is not None:
-            mark = next((at for kind, where, at in decision.before if (kind, where) == (_REQUESTS, partition)), -1)
+            mark = next((at for kind, where, at in decision.before if (kind, where) == source), -1)
             first = bisect_right(column.offsets, mark)
         last = len(column.at) if end is None else bisect_left(column.at, end)
-        ranges.append(_asked(partition, column, first, last))
+        ranges.append(_asked(source, column, first, last))
     return merge(*ranges)
 
 
-def _asked(partition: int, column: Column, first: int, last: int) -> Iterator[Asked]:
+def _asked(source: Source, column: Column, first: int, last: int) -> Iterator[Asked]:
     for index in range(first, last):
         if count := column.count(index):
-            yield Asked(column.at[index], partition, column.offsets[index], count)
+            yield Asked(column.at[index], source, column.offsets[index], count)
 
 
 def _decision_of(page: Page, command: CommandFact | None) -> DecisionFact | None:
@@ -196,7 +195,7 @@ def _life(
 
 def _was_stale(page: Page, asked: Asked, max_age: timedelta) -> bool:
     """Whether the first state that contains the request was written when its caller was gone already."""
-    column = page.reads.get(asked.partition)
+    column = page.reads.get(asked.source)
     if column is None:
         return False
     index = bisect_left(column.offsets, asked.offset)

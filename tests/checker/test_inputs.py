@@ -115,3 +115,40 @@ def test_the_answer_of_another_cluster_is_poison(day: Recording) -> None:
     result = found(day, of("scale-results"))[-1]
     foreign = replaced(day, result, edited(result, "cluster", to="other"))
     assert "can not be read, and is not in the dead letters" in said(check(foreign, QUIET))
+
+
+def of_a_tenant(day: Recording) -> Recording:
+    """The same day, had the requests of the namespace a topic of their own."""
+    old, new = b'elasti.request-counts"', b'elasti.request-counts.shop"'
+
+    def renamed(record: Record) -> Record:
+        topic = "request-counts.shop" if record.topic == "request-counts" else record.topic
+        value = record.value and record.value.replace(old, new)
+        headers = tuple((n, v.replace(old[:-1], new[:-1]) if v == old[:-1] else v) for n, v in record.headers)
+        key = record.key if record.topic != "offsets" or record.key != b"request-counts" else b"request-counts.shop"
+        return record._replace(topic=topic, value=value, headers=headers, key=key)
+
+    return Recording(tuple(renamed(record) for record in day.records), day.partitions)
+
+
+def test_requests_may_come_by_a_topic_of_their_namespace(day: Recording) -> None:
+    """Ids are derived from where a request came from, so the decisions of this one do not repeat."""
+    verdict = check(of_a_tenant(day), QUIET)
+    assert {one.rule for one in verdict.violations} <= {Rule.REPLAYS}
+    assert verdict.figures.wakes == 3
+    assert len(verdict.figures.delays) == 3
+
+
+def test_a_topic_of_a_namespace_speaks_of_no_other(day: Recording) -> None:
+    run = of_a_tenant(day)
+    first = found(run, lambda one: one.topic == "request-counts.shop" and not is_forward(one))[0]
+    intruder = first._replace(offset=first.offset + 90, value=b'{"svc": "web", "namespace": "bank"}')
+    more = Recording((*run.records, intruder), run.partitions)
+    assert "can not be read, and is not in the dead letters" in said(check(more, QUIET))
+
+
+def test_a_request_of_a_tenant_that_was_skipped_is_found(day: Recording) -> None:
+    run = of_a_tenant(day)
+    one = [one for one in run.records if one.topic == "request-counts.shop" and one.key == b"shop/web"][2]
+    more = one._replace(value=b'{"count": 9, "svc": "web", "namespace": "shop"}')
+    assert "4 requests were lost" in said(check(replaced(run, one, more)))
