@@ -83,8 +83,10 @@ class PrometheusMeasurements:
             ):
                 anew = await self._credentials.given(question.source)
                 # A token that was replaced, or a certificate that was renewed: what is the same would be refused again.
-                answer = await self._sent(question, form, anew) if anew != given else answer
-        return answer if isinstance(answer, Failure) else understood(answer.status, answer.body)
+                answer, given = (await self._sent(question, form, anew), anew) if anew != given else (answer, given)
+        if isinstance(answer, Failure):
+            return answer
+        return understood(answer.status, answer.body, tuple(given.headers.values()))
 
     async def _sent(self, question: Question, form: dict[str, str], given: Pass) -> _Answer | Failure:
         try:
