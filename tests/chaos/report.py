@@ -10,6 +10,7 @@ from tests.chaos.evidence import Evidence
 from tests.chaos.fleet import NAMESPACE
 from tests.chaos.judge import SEEN_WITHIN, WAKE_WITHIN, Finding, Judgement, judge
 from tests.chaos.lives import judge_lives
+from tests.chaos.plan import GATEWAYS
 
 _SHOWN, _PLACES = 40, 6
 
@@ -68,6 +69,7 @@ def _figures(evidence: Evidence, judgement: Judgement) -> Iterator[str]:
     away = sum(
         (span.ended - span.began for server, span in evidence.done.away if server is not Server.PROMETHEUS), timedelta()
     )
+    yield f"{_memberships(evidence)} times a member of a group came, went, or was missed"
     yield (
         f"{len(evidence.lives)} processes: "
         + ", ".join(f"{count} {end}" for end, count in ends.items())
@@ -87,6 +89,14 @@ def _figures(evidence: Evidence, judgement: Judgement) -> Iterator[str]:
     )
     counts = Counter(record.topic for record in recorded.records)
     yield "records: " + ", ".join(f"{count} {topic}" for topic, count in sorted(counts.items()))
+
+
+def _memberships(evidence: Evidence) -> int:
+    """Each of them is a rebalance, unless two come together."""
+    during = [life for life in evidence.lives if life.slot not in GATEWAYS]
+    began = sum(evidence.began < life.began < evidence.stopped for life in during)
+    ended = sum(life.ended < evidence.stopped for life in during)
+    return began + ended + 2 * evidence.done.deeds.get("zombie", 0)
 
 
 def _checked(verdict: Verdict) -> Iterator[str]:
