@@ -141,11 +141,14 @@ class Desk:
             return
         self._keep(key, after)
         policy = self._waking(key)
-        if isinstance(fact, ResultSeen) and fact.direct and policy is not None:
-            around = self._surroundings(key, fact.origin, Conditions(moment))
-            judged = Judged(Occasion.ADOPTION, policy, after, around, moment.now, event=fact)
-            self._conclude(judged, judge(judged))
-        self._if_due(key, moment, fact.origin)
+        if policy is None or not (isinstance(fact, ResultSeen) and fact.direct):
+            self._if_due(key, moment, fact.origin)
+            return
+        around = self._surroundings(key, fact.origin, Conditions(moment))
+        judged = Judged(Occasion.ADOPTION, policy, after, around, moment.now, event=fact)
+        self._conclude(judged, judge(judged))
+        # Of one cause comes one decision, whose id is made of it.
+        self._if_due(key, moment, self._cycle())
 
     def subjects(self) -> list[Subject]:
         """Return what the next sweep has to ask about."""
@@ -211,8 +214,7 @@ class Desk:
         state, policy = self.states.get(key), self._waking(key)
         if state is None:
             return
-        due = due_at(state, policy)
-        if due is None or due > moment.now:
+        if (due := due_at(state, policy)) is None or due > moment.now:
             self._alarms.set(key, due)
             return
         around = self._surroundings(key, cause, Conditions(moment))
@@ -297,15 +299,13 @@ class Desk:
         shows = self._shows(state, policy, mode)
         if self._shown.get(key) == shows:
             return
-        status = self._outputs.status(state, policy, mode, now)
-        if status is not None:
+        if (status := self._outputs.status(state, policy, mode, now)) is not None:
             self._shown[key] = shows
             self._tell_path(key, state)
             yield status
 
     def _tell_path(self, key: ServiceKey, state: ServiceState) -> None:
-        path = path_of(state.hosts)
-        if path is not Path.UNKNOWN:
+        if (path := path_of(state.hosts)) is not Path.UNKNOWN:
             self._shared.ports.telemetry.path(key, resolver=path is Path.RESOLVER)
 
     def _shows(self, state: ServiceState, policy: Policy, mode: Mode) -> tuple[object, ...]:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
+from consumer.core.asks import FIRST_WAKE_RETRY
 from consumer.core.replay import judge
 from consumer.core.service import OWN_MANAGER, TargetRef
 from consumer.ports import PolicyEntry
@@ -10,6 +11,7 @@ from consumer.wire.decision import Logged, logged_from
 from tests.worker.bed import WEB, Bed, policy
 
 MINUTE = timedelta(minutes=1)
+SHORT = timedelta(milliseconds=100)
 
 
 async def an_eventful_day(bed: Bed) -> None:
@@ -74,3 +76,23 @@ async def test_a_request_behind_a_zero_that_is_reported_half_a_minute_later_wake
         bed.result("observed", replicas=0, ready_replicas=0, manager="kubectl", target=target)
         await bed.settle()
         assert [(command.direction, command.reason.code) for command in bed.commands()[1:]] == [("up", "unfinished")]
+
+
+async def test_a_wake_without_the_log_that_is_told_when_ours_is_due_again_is_a_decision_of_its_own() -> None:
+    """Both are judged at one result; under one id, whoever reads the log would take one for the other."""
+    bed = Bed(policy())
+    target = {"api_version": "apps/v1", "kind": "Deployment", "name": WEB.name, "uid": "t1"}
+    async with bed.running():
+        bed.result("observed", replicas=0, ready_replicas=0)
+        await bed.flush()
+        bed.request()
+        await bed.settle()
+        # Due, and the worker has not looked by itself yet.
+        while bed.clock.now < bed.commands()[-1].decided_at + FIRST_WAKE_RETRY:
+            await bed.pass_time(SHORT, SHORT)
+        assert len(bed.commands()) == 1
+        bed.result("accepted", cause="direct", target={**target, "generation": 9}, ready_replicas=0)
+        await bed.flush()
+    decisions = bed.decisions()
+    assert [each.reason.code for each in decisions] == ["request", "adopted", "unfinished"]
+    assert len({each.id for each in decisions}) == 3
