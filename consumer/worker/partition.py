@@ -389,9 +389,8 @@ class Partition:
 
 def weight_of(records: Sequence[Record]) -> int:
     """Return the bytes that records keep in memory, roughly: what is around them may be heavier than their values."""
+    # In three lists: a call for each record would take a third of the time that fetching it takes.
     values = sum([len(record.value) for record in records if record.value is not None])
-    return values + sum([_around(record) for record in records if record.headers or record.key])
-
-
-def _around(record: Record) -> int:
-    return len(record.key or b"") + sum(len(name) + len(value or b"") + _HEADER for name, value in record.headers)
+    keys = sum([len(record.key) for record in records if record.key is not None])
+    headers = [len(name) + len(value or b"") + _HEADER for record in records for name, value in record.headers]
+    return values + keys + sum(headers)

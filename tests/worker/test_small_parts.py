@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from consumer.core.service import Direction, ServiceKey
 from consumer.core.state import Ask, ServiceState, Sleep
+from consumer.ports import Headers, Record
 from consumer.worker.alarms import Alarms
 from consumer.worker.budget import SleepBudget
+from consumer.worker.partition import weight_of
 from consumer.worker.schedule import next_cycle
 from consumer.worker.settings import WorkerSettings
 
@@ -108,3 +110,20 @@ def state(*sleeps: datetime, ask: Ask | None = None) -> ServiceState:
 )
 def test_what_the_states_say_was_spent_counts_each_sleep_once(known: ServiceState, spent: tuple[datetime, ...]) -> None:
     assert SleepBudget.of([known]).spent == spent
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "headers", "weight"),
+    [
+        (None, None, (), 0),
+        (b"shop/web", b"{}", (), 10),
+        (b"", b"", (("", b""),) * 3, 450),
+        (None, b"{}", (("trace", b"0123456789"),), 167),
+    ],
+)
+def test_a_record_is_as_heavy_as_its_value_its_key_and_what_python_keeps_of_its_headers(
+    key: bytes | None, value: bytes | None, headers: Headers, weight: int
+) -> None:
+    record = Record("requests", 0, 0, key, value, T0, headers)
+    assert weight_of([]) == 0
+    assert weight_of([record, record]) == 2 * weight
