@@ -16,6 +16,9 @@ from consumer.core.state import ServiceState, Wake
 
 Facts = dict[str, Fact]
 
+_LONGEST: Final = 500
+"""Characters of what others say: it is kept in a state, and a scaler of somebody else's making may say anything."""
+
 
 def told(code: Code, case: Case) -> Reason:
     """Return the reason with its facts; of a rule that does not hold, the present values that it looks at."""
@@ -110,20 +113,20 @@ def _period(case: Case) -> Facts:
 
 def _invalid_period(case: Case) -> Facts:
     period = case.policy.period
-    return {"problem": period.problem if isinstance(period, InvalidPeriod) else "none"}
+    return {"problem": period.problem[:_LONGEST] if isinstance(period, InvalidPeriod) else "none"}
 
 
 def _measured(name: str, answer: Answer) -> Facts:
     facts: Facts = {"trigger": name}
     if isinstance(answer, Unknown):
-        return facts | {"cause": answer.cause.value, "detail": answer.detail}
+        return facts | {"cause": answer.cause.value, "detail": answer.detail[:_LONGEST]}
     evidence = answer.evidence
     # JSON has no word for a number that is none.
     facts["value"] = evidence.value if abs(evidence.value) < float("inf") else str(evidence.value)
     if evidence.threshold is not None:
         facts["threshold"] = evidence.threshold
     if evidence.text:
-        facts["text"] = evidence.text
+        facts["text"] = evidence.text[:_LONGEST]
     return facts
 
 

@@ -57,7 +57,7 @@ class Pages:
         match seen:
             case RequestCount():
                 traces = request.headers.getall(TRACEPARENT, ())
-                trace = trace_of(tuple((TRACEPARENT, value.encode()) for value in traces))
+                trace = trace_of(tuple((TRACEPARENT, value.encode(errors="surrogateescape")) for value in traces))
                 return await self._received(seen, trace)
             case Undecodable():
                 self._count(Intake.REFUSED)

@@ -8,6 +8,9 @@ from consumer.core.answers import Answer, Evidence, No, Unknown, UnknownCause, Y
 from consumer.core.readings import Failure, Reading, Series, Shape
 
 _SHOWN = 3
+_SHOWN_OF_A_SERIES = 100
+_SHOWN_OF_WARNINGS = 300
+"""What is said goes into states and decisions, and a server can put any length into labels and warnings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ def blindness(outcome: Reading | Failure, now: datetime) -> Unknown:
     """Say why a failure, or a reading with data missing, tells nothing."""
     if isinstance(outcome, Failure):
         return Unknown(outcome.cause, now, outcome.detail)
-    return Unknown(UnknownCause.PARTIAL, now, "; ".join(outcome.partial))
+    return Unknown(UnknownCause.PARTIAL, now, "; ".join(outcome.partial)[:_SHOWN_OF_WARNINGS])
 
 
 def below(measured: Measured | Unknown, threshold: float, now: datetime, text: str = "") -> Answer:
@@ -76,8 +79,11 @@ def _finite(text: str | None, now: datetime) -> Measured | Unknown:
     if text is None:
         return Unknown(UnknownCause.NOT_NUMERIC, now, "the query gives a histogram")
     try:
-        value = float(text)
+        # Python also reads 1_000, and digits of any script: no server writes numbers like that.
+        value = float(text) if text.isascii() and "_" not in text else None
     except ValueError:
+        value = None
+    if value is None:
         return Unknown(UnknownCause.NOT_NUMERIC, now, f"{text[:40]!r} is not a number")
     if math.isnan(value):
         return Unknown(UnknownCause.NAN, now, "the query gives NaN, as 0/0 does")
@@ -87,6 +93,11 @@ def _finite(text: str | None, now: datetime) -> Measured | Unknown:
 
 
 def _many(reading: Reading) -> str:
-    names = ["{" + ", ".join(f'{name}="{text}"' for name, text in series.labels) + "}" for series in reading.series]
-    shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
-    return f"the query gives {len(names)} series ({shown}); aggregate them, for example with sum(…)"
+    count = len(reading.series)
+    shown = ", ".join(map(_named, reading.series[:_SHOWN])) + (", …" if count > _SHOWN else "")
+    return f"the query gives {count} series ({shown}); aggregate them, for example with sum(…)"
+
+
+def _named(series: Series) -> str:
+    name = "{" + ", ".join(f'{name}="{text}"' for name, text in series.labels) + "}"
+    return name if len(name) <= _SHOWN_OF_A_SERIES else name[:_SHOWN_OF_A_SERIES] + "…"

@@ -59,6 +59,14 @@ _TEXTS = ("", " ", "*", "..", "web", "a" * 64, "\x00", "\x7f\x1b[2J", "ünïcöd
 _LONG = "y" * 120_000
 _NUMBERS = (0, -1, 1, 2**31 - 1, 2**31, 2**53, 2**63 - 1, 2**63, 2**64, 10**400, 1.5, -0.0, 1e308)
 
+
+class Shown(bytes):
+    """Bytes that a failure shows the beginning of; `bytes` makes them what a parser takes."""
+
+    def __repr__(self) -> str:
+        return f"{bytes(self[:400])!r} ({len(self)} bytes)"
+
+
 leaves: SearchStrategy[Any] = st.one_of(
     st.none(),
     st.booleans(),

@@ -31,7 +31,8 @@ def interval_in(answer: object) -> timedelta | None:
             return None
     try:
         content: object = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
+        # Not only its own errors: what nests without end, and a date that is none, come as Python's.
         return None
     match content:
         case {"global": {"evaluation_interval": str(interval)}}:

@@ -1,0 +1,83 @@
+"""A worker in a process of its own, whose memory and pace can be looked at from outside.
+
+`python -m bench._reader BOOTSTRAP PREFIX END [WEBS]`: it prints `reading 0`, then `read N` as its offsets move, and
+ends when N is END. Its policies are those of shop/web-0 … shop/web-WEBS, who are all idle.
+"""
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from datetime import timedelta
+
+from bench.ingest import StampedMembership, StampedWriters
+from consumer.adapters.clock import BrokerClock
+from consumer.adapters.kafka import KafkaConnection, KafkaPublisher, KafkaReader
+from consumer.app.parts import collect_rarely
+from consumer.core.service import ServiceKey
+from consumer.telemetry import Telemetry, configure_logging
+from consumer.worker.settings import WorkerPorts, WorkerSettings
+from consumer.worker.worker import Worker
+from schemas.topics import Topic
+from tests.worker.bed import Listed, Says, policy
+
+
+class Told:
+    """Prints how far the worker is with its requests; the other inputs hold nothing."""
+
+    def __init__(self, topic: str, end: int) -> None:
+        self._topic = topic
+        self._end = end
+        self._durable: dict[tuple[str, int], int] = {}
+        self.done = asyncio.Event()
+
+    def begin(self) -> None:
+        """Reading begins."""
+        say("reading", 0)
+
+    def committed(self, offsets: Mapping[tuple[str, int], int]) -> None:
+        """These offsets are durable."""
+        self._durable.update(offsets)
+        read = sum(offset for (topic, _), offset in self._durable.items() if topic == self._topic)
+        say("read", read)
+        if read >= self._end:
+            self.done.set()
+
+
+def say(word: str, number: int) -> None:
+    """Tell whoever started us."""
+    sys.stdout.write(f"{word} {number}\n")
+    sys.stdout.flush()
+
+
+async def main(bootstrap: str, prefix: str, end: int, webs: int) -> None:
+    """Read until the end."""
+    configure_logging("json", "error")
+    collect_rarely()
+    connection = KafkaConnection(bootstrap)
+    settings = WorkerSettings(prefix=prefix, interval=timedelta(seconds=5))
+    told = Told(settings.topic(Topic.REQUEST_COUNTS), end)
+    membership = StampedMembership(connection, settings.subscription())
+    writers = StampedWriters(connection, settings.subscription().group)
+    membership.meter = writers.meter = told
+    publisher = KafkaPublisher(connection)
+    ports = WorkerPorts(
+        membership=membership,
+        writers=writers,
+        publisher=publisher,
+        reader=KafkaReader(connection),
+        judges=Says(),
+        policies=Listed(*(policy(ServiceKey("shop", f"web-{number}")) for number in range(webs + 1))),
+        clock=BrokerClock(),
+        telemetry=Telemetry("default", "bench"),
+    )
+    worker = Worker(ports, settings)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(worker.run())
+        await told.done.wait()
+        await worker.stop()
+    await publisher.close()
+
+
+if __name__ == "__main__":
+    where, names, last, *more = sys.argv[1:]
+    asyncio.run(main(where, names, int(last), int(more[0]) if more else 10))
