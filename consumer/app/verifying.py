@@ -10,7 +10,7 @@ from consumer.app.log import connection_of, partitions_of
 from consumer.checker import GROUP, OFFSETS, Record, Recording
 from consumer.settings import Settings
 from consumer.worker.settings import INPUTS, WorkerSettings
-from schemas.topics import TOPICS
+from schemas.topics import installation
 
 Progress = Callable[[int, int], None]
 """Told how many records were read, and how many offsets are left."""
@@ -22,15 +22,15 @@ async def records(settings: Settings, progress: Progress | None = None) -> Async
     Inputs are read as the worker reads them, uncommitted; what we write, committed. Raises LogError.
     """
     recorder, now = KafkaRecorder(connection_of(settings, "cli")), local_clock().read().now
-    kinds = {spec.topic.under(settings.topic_prefix): spec.topic.value for spec in TOPICS}
+    specs = installation(settings.topic_prefix, settings.tenants)
+    kinds = {name: name.removeprefix(settings.topic_prefix) for name in specs}
     # Before the ends: whatever the groups had done by then is in what is read.
     for group in _groups(settings):
         for record in _offsets(group, await recorder.offsets(group), kinds, now):
             yield record
     keyed = await partitions_of(settings)
-    counts = {spec.topic: spec.partitions(keyed) for spec in TOPICS}
-    inputs = {topic.under(settings.topic_prefix): counts[topic] for topic in INPUTS}
-    ours = {topic.under(settings.topic_prefix): count for topic, count in counts.items() if topic not in INPUTS}
+    inputs = {name: spec.partitions(keyed) for name, spec in specs.items() if spec.topic in INPUTS}
+    ours = {name: spec.partitions(keyed) for name, spec in specs.items() if spec.topic not in INPUTS}
     read = 0
     async with aclosing(recorder.read(ours, inputs)) as reading:
         async for batch, left in reading:

@@ -78,7 +78,9 @@ def _results(run: Run, page: Page) -> Iterator[Violation]:
             continue
         if result.phase == "superseded":
             refused.setdefault(command.id, result)
-        if result.phase == "accepted" and command.id in refused:
+        # One that was on its way may land behind a newer up: that is undone, and judged where wakes are.
+        overtaken = any(other.direction == "up" and other.seq > command.seq for other in page.commands)
+        if result.phase == "accepted" and command.id in refused and not overtaken:
             sentence = f"the zero at {command.place} was superseded, and carried out after that at {result.place}"
             yield _wrong(page, sentence, command, refused[command.id], result)
 

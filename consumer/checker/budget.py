@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from consumer.checker.collecting import Collected
@@ -33,13 +33,19 @@ def spent(collected: Collected) -> Iterator[Violation]:
 
 def _first_zeros(page: Page) -> Iterator[CommandFact]:
     """Yield each sleep once, and none that was refused: a new owner does not know of those."""
-    answers: dict[str | None, str] = {one.command: one.phase for one in page.results if one.command is not None}
     before: CommandFact | None = None
     for command in page.commands:
-        repeated = before is not None and before.direction == "zero" and answers.get(before.id) in (None, "failed")
-        if command.direction == "zero" and not repeated and answers.get(command.id) != "superseded":
+        open_still = before is not None and _answer(page, before, command.at) in (None, "failed")
+        repeated = open_still and before is not None and before.direction == "zero"
+        if command.direction == "zero" and not repeated and _answer(page, command) in (None, "failed", "accepted"):
             yield command
         before = command
+
+
+def _answer(page: Page, command: CommandFact, until: datetime | None = None) -> str | None:
+    """Return the answer known at a moment (None: at the end) to a command; an acceptance outweighs the rest."""
+    known = [one.phase for one in page.results if one.command == command.id and (until is None or one.at <= until)]
+    return "accepted" if "accepted" in known else next(reversed(known), None)
 
 
 def _spent(partition: int, zeros: list[CommandFact], allowed: int) -> Iterator[Violation]:

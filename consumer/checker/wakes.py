@@ -92,7 +92,8 @@ class Waking:
     def _paid(self, page: Page, sleep: Sleep, asked: Asked, owed: tuple[datetime, datetime]) -> Iterator[Violation]:
         start, due = owed
         if sleep.end is not None and sleep.end.shown <= due:
-            if sleep.by_us and due == start + self.run.expectations.wake_within:
+            exempt = any(begin < sleep.end.shown and start < end for begin, end in self.run.exempt(page))
+            if sleep.by_us and not exempt:
                 self.delays.append(max(sleep.end.shown - start, timedelta()))
             return
         if due > self.run.end:
