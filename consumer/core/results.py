@@ -22,6 +22,9 @@ the request is owed its wake. Had it come at 11:59:20, 70 s before the report, i
 target was up, and the person's zero would stay.
 """
 
+_ONE_WORD: Final = timedelta(seconds=1)
+"""A result that is told twice has one time, but for what is cut off where a handler's clock is ahead of the log's."""
+
 _ANSWERS: Final = (
     Phase.ACCEPTED,
     Phase.UNCHANGED,
@@ -150,6 +153,9 @@ def _zero_answered(state: ServiceState, event: ResultSeen) -> ServiceState:
 def _late_zero(state: ServiceState, event: ResultSeen) -> ServiceState:
     """A zero that a newer ask has overtaken was a sleep all the same: whoever counts sleeps must not lose it."""
     if event.command_id is None or event.direct or event.phase is not Phase.ACCEPTED or event.replicas:
+        return state
+    # Published anew since nobody knew whether it had arrived, it is the same sleep.
+    if any(abs(event.at - sleep.at) < _ONE_WORD for sleep in state.sleeps):
         return state
     return replace(state, sleeps=(*state.sleeps, Sleep(event.at))[-MAX_SLEEPS:])
 
