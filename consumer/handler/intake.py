@@ -13,7 +13,7 @@ from consumer.handler.lane import Ticket, Workshop
 from consumer.handler.offsets import Ledger
 from consumer.handler.press import Press
 from consumer.handler.wiring import HandlerPorts
-from consumer.ports import LogError, LogSetupError, Output, Record
+from consumer.ports import LogError, LogSetupError, Output, Record, unreadable
 from consumer.wire.commands import command_of
 from schemas.cloudevents import trace_of
 from schemas.codec import Undecodable
@@ -153,7 +153,7 @@ class Intake:
             done = partial(self._done, ledger, record.offset)
             command = command_of(record.value, self._shop.settings.cluster, trace_of(record.headers))
             if isinstance(command, Undecodable):
-                self._shop.spawn(self._bury(record, command.cause, done))
+                self._shop.spawn(self._bury(record, unreadable(record) or command.cause, done))
             else:
                 self._crew.offer(Ticket(command, done))
 

@@ -8,7 +8,7 @@ import pytest
 from consumer.adapters.memory import MemoryMembership
 from consumer.core.service import ServiceKey, TargetRef
 from consumer.handler.scale_handler import ScaleHandler
-from consumer.ports import Change, LogSetupError, TargetBusyError, TargetKey
+from consumer.ports import UNREADABLE, Change, LogSetupError, Output, TargetBusyError, TargetKey
 from schemas.cloudevents import header
 from schemas.topics import Topic
 from tests.handler.bed import PARTITIONS, SETTINGS, Bed, settled
@@ -159,6 +159,16 @@ async def test_what_is_no_command_goes_to_the_dead_letters_and_the_offset_moves_
     assert header(letter.headers, "topic") == b"elasti.scale-commands"
     assert bed.told.dead_letters == 1
     assert "accepted" in bed.phases()
+
+
+async def test_a_record_that_nobody_can_read_is_told_of_with_what_is_wrong_with_it(bed: Bed) -> None:
+    async with bed.running():
+        name, why = bed.settings.topic(Topic.SCALE_COMMANDS), b"its compression is not known here"
+        bed.log.append(Output(name, bed.partition(WEB), None, None, ((UNREADABLE, why),)))
+        await settled()
+        assert bed.committed() == 1
+    (letter,) = bed.log.records(bed.settings.topic(Topic.DEAD_LETTER))
+    assert header(letter.headers, "cause") == why
 
 
 async def test_a_command_for_another_cluster_is_never_carried_out(bed: Bed) -> None:
