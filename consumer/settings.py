@@ -24,10 +24,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from consumer.core.readings import CREDENTIALS_IN_URL
 from consumer.core.reasons import span
 from consumer.core.schedule import parse_go_duration
 from consumer.core.service import Mode
-from consumer.elastiservice import CREDENTIALS_IN_URL
 from schemas.message import LABEL_PATTERN, MAX_LABEL
 from schemas.topics import DEFAULT_PREFIX
 

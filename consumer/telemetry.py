@@ -14,9 +14,9 @@ from aioprometheus.collectors import Counter, Gauge, Histogram, Registry
 from aioprometheus.renderer import render
 
 from consumer.core.outcome import Action
+from consumer.core.readings import CREDENTIALS_IN_URL
 from consumer.core.reasons import Code
 from consumer.core.service import Direction, Phase, ServiceKey, TargetRef
-from consumer.elastiservice import CREDENTIALS_IN_URL
 from schemas.topics import Topic
 
 MAX_SERVICES: Final = 1_000

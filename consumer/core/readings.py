@@ -1,9 +1,14 @@
 """What a measuring server is asked and what it says: questions, readings and failures, before any judgement."""
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from consumer.core.answers import UnknownCause
+
+CREDENTIALS_IN_URL: Final = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+"""User and password in an address: whoever tells of the address hides them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,10 @@ class Source:
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     headers_from: tuple[tuple[str, SecretKey], ...] = ()
     tls: Tls | None = None
+
+    def __str__(self) -> str:
+        """Return the address as it may be told."""
+        return CREDENTIALS_IN_URL.sub("********", self.server)
 
     def __hash__(self) -> int:
         """Few sources share a server; hashing its name alone keeps look-ups cheap."""

@@ -20,12 +20,11 @@ from consumer.elastiservice.resource import (
     key_of,
     policy_from,
 )
-from consumer.elastiservice.sharing import CREDENTIALS_IN_URL, ResourceText, shareable
+from consumer.elastiservice.sharing import ResourceText, shareable
 from consumer.elastiservice.status import FINALIZER, KUBEELASTI_FINALIZER, merged, status_patch
 
 __all__ = [
     "API_VERSION",
-    "CREDENTIALS_IN_URL",
     "FINALIZER",
     "GROUP",
     "KIND",

@@ -1,13 +1,10 @@
 """What of a resource may be shown to anyone."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
+from consumer.core.readings import CREDENTIALS_IN_URL
 from consumer.elastiservice.fields import Node, Report, to_json
-
-CREDENTIALS_IN_URL: Final = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from pydantic.alias_generators import to_camel
 from consumer.core.answers import Answer
 from consumer.core.inputs import Cause, CycleCause, Event, RecordCause
 from consumer.core.policy import InvalidPeriod, Trigger
+from consumer.core.readings import CREDENTIALS_IN_URL
 from consumer.core.reasons import Code, Fact, Reason
 from consumer.core.schedule import EnabledPeriod, Schedule, parse_schedule
 from consumer.core.sentences import sentence
@@ -83,9 +84,10 @@ def _spell(value: object) -> object:
         case Schedule():
             return str(value)
         case Trigger():
-            # The values of headers are secrets: they are in no record of ours.
+            # The values of headers are secrets, and so is who one is to a server: they are in no record of ours.
             names = [name for name, _ in value.headers]
-            return {"type": value.type, "metadata": dict(value.metadata), "headers": names}
+            metadata = {name: CREDENTIALS_IN_URL.sub("********", text) for name, text in value.metadata}
+            return {"type": value.type, "metadata": metadata, "headers": names}
         case timedelta():
             return _SPANS.dump_python(value, mode="json")
         case _:

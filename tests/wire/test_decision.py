@@ -18,6 +18,7 @@ from consumer.core.sentences import sentence
 from consumer.core.service import Phase, ServiceKey, TargetRef
 from consumer.core.state import ServiceState, TargetFacts, Wake
 from consumer.wire.decision import Logged, decision_message, logged_from
+from consumer.wire.shapes import json_of
 from schemas.codec import Undecodable, decode
 from schemas.decision import Decision, Judgement
 from schemas.parts import CycleCause as WireCycle
@@ -164,3 +165,11 @@ def test_a_judgement_made_again_from_the_log_gives_the_same_bytes(judged: Judged
 
 def test_the_log_and_the_core_have_the_same_words_for_what_made_the_worker_judge() -> None:
     assert {each.value for each in Judgement} == {each.value for each in Occasion}
+
+
+def test_who_we_are_to_a_server_is_in_no_record() -> None:
+    trigger = Trigger(
+        "prometheus", (("query", 'up{a="b@c"}'), ("serveraddress", "https://user:s3cret@prometheus:9090"))
+    )
+    spelled = json_of(trigger)
+    assert spelled["metadata"] == {"query": 'up{a="b@c"}', "serveraddress": "https://********@prometheus:9090"}

@@ -2,9 +2,12 @@
 
 import asyncio
 import math
+from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+from urllib.parse import unquote, urlsplit
 
 import aiohttp
 
@@ -44,7 +47,7 @@ class PrometheusMeasurements:
 
     async def ask(self, question: Question, at: datetime, limit: timedelta) -> Reading | Failure:
         """Evaluate the query at that time, within `limit`; never raises for what a server does or says."""
-        server = question.source.server
+        server = str(question.source)
         try:
             return await self._posted(question, at, limit)
         except CredentialsError as error:
@@ -86,7 +89,7 @@ class PrometheusMeasurements:
                 answer, given = (await self._sent(question, form, anew), anew) if anew != given else (answer, given)
         if isinstance(answer, Failure):
             return answer
-        return understood(answer.status, answer.body, tuple(given.headers.values()))
+        return understood(answer.status, answer.body, (*given.headers.values(), *_in_address(question.source.server)))
 
     async def _sent(self, question: Question, form: dict[str, str], given: Pass) -> _Answer | Failure:
         try:
@@ -120,6 +123,14 @@ class PrometheusMeasurements:
             connector = aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=_KEPT_OPEN)
             self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
         return self._session
+
+
+def _in_address(server: str) -> Sequence[str]:
+    """Return what of an address is sent as a header, in the form of the header and as it stands there."""
+    parts = urlsplit(server)
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    login = b64encode(f"{user}:{password}".encode()).decode()
+    return (f"Basic {login}", password) if user or password else ()
 
 
 def _why(error: aiohttp.ClientConnectorError) -> str:
