@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 from enum import StrEnum
 from typing import Final, TypeVar
@@ -13,7 +13,7 @@ import orjson
 
 from consumer.core.schedule import parse_go_duration
 from consumer.ports import Problem
-from schemas.message import LABEL_PATTERN, MAX_LABEL
+from schemas.message import LABEL_PATTERN, MAX_LABEL, utc_milliseconds
 
 FieldPath = tuple[str | int, ...]
 Locator = Callable[[FieldPath], str]
@@ -21,6 +21,8 @@ Locator = Callable[[FieldPath], str]
 
 E = TypeVar("E", bound=StrEnum)
 
+_LONGEST = 1_000
+"""Characters of a message: it repeats what somebody wrote, goes into a status and is logged."""
 _AS_JSON = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
 
 
@@ -64,7 +66,7 @@ class Report:
     def add(self, path: FieldPath, message: str) -> None:
         """Note one problem."""
         where = self.where if isinstance(self.where, str) else self.where(path)
-        self.problems.append(Problem(where, field_name(path), message))
+        self.problems.append(Problem(where, field_name(path), message[:_LONGEST]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +145,10 @@ class Node:
         if value is None:
             return None
         try:
-            moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+            return utc_milliseconds(value if isinstance(value, datetime) else datetime.fromisoformat(str(value)))
         except ValueError:
-            moment = datetime.min  # noqa: DTZ901 - a time without a zone, reported below
-        if moment.tzinfo is None:
             self.wrong(name, f'can not be {shown(value)}; write UTC, like "2026-01-31T09:30:00Z"')
             return None
-        utc = moment.astimezone(UTC)
-        return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
 
     def child(self, name: str) -> "Node":
         """Return an object; an empty one when it is absent or none."""

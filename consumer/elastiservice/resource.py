@@ -45,6 +45,8 @@ PAUSED_UNTIL: Final = f"{GROUP}/paused-until"
 
 LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """The creation time of a resource that states none, as in a file: such a service is not newborn."""
+_NEVER: Final = datetime(9000, 1, 1, tzinfo=UTC)
+"""A later creation time is as good as this one, to which a cooldown can still be added."""
 MAX_COOLDOWN: Final = 604_800
 MAX_INT32: Final = 2**31 - 1
 
@@ -115,9 +117,9 @@ def _policy(metadata: Node, spec: Node, check: TriggerCheck) -> Policy:
     policy = Policy(
         key=key,
         name=name,
-        uid=metadata.text("uid") or str(uuid.uuid5(uuid.NAMESPACE_URL, f"{GROUP}/{namespace}/{name}")),
+        uid=_uid(metadata, f"{GROUP}/{namespace}/{name}"),
         hash="",
-        created_at=metadata.moment("creationTimestamp") or LONG_AGO,
+        created_at=min(metadata.moment("creationTimestamp") or LONG_AGO, _NEVER),
         target=_target(spec.child("scaleTargetRef")),
         triggers=triggers,
         min_replicas=spec.whole("minTargetReplicas", least=1, most=MAX_INT32, usual=1) or 1,
@@ -132,6 +134,12 @@ def _policy(metadata: Node, spec: Node, check: TriggerCheck) -> Policy:
         start_timeout=spec.duration("startTimeout", DEFAULT_START_TIMEOUT),
     )
     return replace(policy, hash=content_hash(policy))
+
+
+def _uid(metadata: Node, path: str) -> str:
+    if metadata.text("uid"):
+        return metadata.required("uid", WORD)
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, path))
 
 
 def _target(reference: Node) -> TargetRef:
