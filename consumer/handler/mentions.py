@@ -14,6 +14,8 @@ from consumer.ports import Output
 
 EVERY: Final = timedelta(seconds=5)
 """A service that is asked for all the time is told of once in so long; it is the last request that counts."""
+_AT_A_TIME: Final = 16
+"""While the log is away each of these tries again and again, and says so: thousands that are in use would, too."""
 
 
 class Mentions:
@@ -25,6 +27,7 @@ class Mentions:
         self._last: dict[ServiceKey, Result] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._hurried = asyncio.Event()
+        self._turns = asyncio.Semaphore(_AT_A_TIME)
 
     def note(self, result: Result) -> None:
         """Tell of this one, unless a later one comes before it is told."""
@@ -55,7 +58,8 @@ class Mentions:
     async def _print(self, due: Result) -> Result:
         """Publish the last one there is when the log takes it, however long that takes; returns which it was."""
         sent = [due]
-        await self._tools.press.print(partial(self._newest, due.key, sent))
+        async with self._turns:
+            await self._tools.press.print(partial(self._newest, due.key, sent))
         said = sent[-1]
         self._tools.telemetry.observed(said.phase)
         self._knocks.told(due.key, said.asked_at, self._tools.clock.read().now)

@@ -96,6 +96,25 @@ async def test_services_do_not_wait_for_one_another(bed: Bed, handler: ScaleHand
     assert {told.service for told in found_up(bed)} == {"web", "cart"}
 
 
+async def test_however_many_are_in_use_a_log_that_is_away_is_tried_by_some_at_a_time(bed: Bed) -> None:
+    """Each try that fails is a line for people, and a connection."""
+    services = [ServiceKey("shop", f"web-{number}") for number in range(100)]
+    bed.serve(*services)
+    for service in services:
+        bed.targets.create(TargetKey("shop", TargetRef("apps/v1", "Deployment", service.name)), replicas=1)
+    handler = bed.handler()
+    async with bed.running(handler):
+        await bed.later(SECOND)
+        bed.publisher.away = True
+        await asyncio.gather(*(handler.wake(service, None) for service in services))
+        await settled()
+        assert bed.told.not_published == 16
+        bed.publisher.away = False
+        await bed.later(SECOND)
+        await settled()
+        assert {told.service for told in found_up(bed)} == {service.name for service in services}
+
+
 async def test_a_handler_that_stops_tells_what_it_would_have_told_later(bed: Bed, awake: TargetView) -> None:
     handler = bed.handler()
     async with bed.running(handler):
