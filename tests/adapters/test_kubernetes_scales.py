@@ -1,7 +1,7 @@
 """Scales that can not be read hold nobody else up, are asked for again with growing pauses, and are never guessed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import timedelta
 
 import pytest
@@ -101,17 +101,23 @@ async def test_a_hundred_that_failed_leave_the_way_free_for_one_that_is_new(benc
     assert bench.shown == [("good", "1", 3)]
 
 
-async def test_what_failed_is_asked_again_after_growing_pauses_until_it_is_known(bench: Bench) -> None:
-    bench.errors["bad"] = TargetForbiddenError("no rights")
+@pytest.mark.parametrize(
+    ("error", "later"),
+    [(TargetBusyError("HTTP 500"), (30, 30)), (TargetForbiddenError("no rights"), (32, 64, 128, 256, 300, 300))],
+)
+async def test_what_failed_is_asked_again_after_growing_pauses_until_it_is_known(
+    bench: Bench, error: TargetError, later: Sequence[int]
+) -> None:
+    bench.errors["bad"] = error
     await bench.sees("bad")
-    for count, pause in enumerate((1, 2, 4, 8, 16, 30, 30), 1):
+    for count, pause in enumerate((1, 2, 4, 8, 16, *later), 1):
         assert len(bench.asked) == count
         await bench.passes(pause * SECOND - TICK)
         assert len(bench.asked) == count
         await bench.passes(TICK)
     assert bench.shown == []
     bench.errors.clear()
-    await bench.passes(30 * SECOND)
+    await bench.passes(later[-1] * SECOND)
     assert bench.shown == [("bad", "1", 3)]
 
 

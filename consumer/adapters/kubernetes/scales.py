@@ -16,6 +16,9 @@ _log = structlog.get_logger(__name__)
 _ANSWERS_WITHIN: Final = timedelta(seconds=5)
 _FIRST: Final = timedelta(seconds=1)
 _LONGEST: Final = timedelta(seconds=30)
+_LONGEST_REFUSED: Final = timedelta(minutes=5)
+"""What is refused stays so until somebody grants a right. Every 30 s, ten thousand objects would be 333 calls a second.
+"""
 _AT_ONCE: Final = 16
 _AGAIN_AT_ONCE: Final = 4
 """Those that failed before wait for one another: a hundred that hang leave the way free for one that is new."""
@@ -104,9 +107,10 @@ class Scales:
 
 
 def _pause(question: Question, failures: int, error: TargetError) -> timedelta:
-    pause: timedelta = min(_FIRST * 2 ** min(failures - 1, 10), _LONGEST)
-    if isinstance(error, TargetBusyError) and error.retry_after is not None:
-        pause = max(pause, min(error.retry_after, _LONGEST))
+    busy = error if isinstance(error, TargetBusyError) else None
+    pause: timedelta = min(_FIRST * 2 ** min(failures - 1, 10), _LONGEST if busy else _LONGEST_REFUSED)
+    if busy is not None and busy.retry_after is not None:
+        pause = max(pause, min(busy.retry_after, _LONGEST))
     if failures % _TOLD_EVERY == 1:
         _log.warning(
             "scale not read",
