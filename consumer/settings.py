@@ -204,6 +204,11 @@ class Settings(BaseSettings):
     handler_parallelism: int = Field(64, ge=1, description="targets that are scaled at a time")
     http_host: str = Field("0.0.0.0", description="address of the HTTP server")  # noqa: S104 - resolvers call from other pods
     http_port: Port = Field(DEFAULT_HTTP_PORT, description="port of the HTTP server (0: any free one)")
+    http_token: SecretStr | None = Field(
+        None, min_length=8, description="bearer token that callers of the HTTP server must show"
+    )
+    http_tls_cert: Path | None = Field(None, description="certificate of the HTTP server, PEM (absent: no TLS)")
+    http_tls_key: Path | None = Field(None, description="key of that certificate, PEM")
     log_format: Literal["auto", "console", "json"] = Field("auto", description="auto: console on a terminal")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least important to be logged")
 
@@ -227,6 +232,8 @@ class Settings(BaseSettings):
             raise ValueError(_both("kafka_sasl_username", "kafka_sasl_password", why))
         if (self.kafka_tls_key is None) != (self.kafka_tls_cert is None):
             raise ValueError(_both("kafka_tls_cert", "kafka_tls_key", "a client certificate needs its key"))
+        if (self.http_tls_key is None) != (self.http_tls_cert is None):
+            raise ValueError(_both("http_tls_cert", "http_tls_key", "the certificate of the HTTP server needs its key"))
         return self
 
     def missing_for_run(self, roles: Collection[Role] = ALL_ROLES) -> tuple[str, ...]:

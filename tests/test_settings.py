@@ -150,6 +150,8 @@ def test_an_overridden_polling_interval_warns_of_nothing(set_env: SetEnv) -> Non
         ({"mode": "half"}, ("ELASTI_MODE (--mode)", "'full', 'wake-only' or 'observe'", '"half"')),
         ({"partitons": 3}, ("partitons", "no such setting")),
         ({"kafka_security_protocol": "SASL_SSL"}, ("SASL_SSL", "ELASTI_KAFKA_SASL_USERNAME", "ELASTI_KAFKA_SASL_PASS")),
+        ({"http_tls_cert": "a.pem"}, ("ELASTI_HTTP_TLS_CERT", "ELASTI_HTTP_TLS_KEY", "needs its key")),
+        ({"http_token": "short"}, ("ELASTI_HTTP_TOKEN", "at least 8")),
         ({"kafka_tls_cert": "a.pem"}, ("ELASTI_KAFKA_TLS_CERT", "ELASTI_KAFKA_TLS_KEY", "needs its key")),
         ({"kafka_tls_key": "a.pem"}, ("ELASTI_KAFKA_TLS_CERT", "ELASTI_KAFKA_TLS_KEY")),
         ({"config": "/nowhere/elasti.toml"}, ("/nowhere/elasti.toml", "can not be read")),

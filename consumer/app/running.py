@@ -1,6 +1,7 @@
 """Runs the roles of one process until it is told to stop, and puts the simulated cluster in where one is asked for."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -216,6 +217,8 @@ async def _serve(assignment: Assignment, commons: Commons, stop: _Stop) -> None:
             tenants=settings.tenants,
             cluster=settings.cluster,
             simulated=settings.cluster_access is ClusterAccess.SIMULATED,
+            token=_token(settings),
+            secure=_certificate(settings),
         )
         async with serving(ports, pages, host=settings.http_host, port=settings.http_port) as port:
             if await unless(stop.stopping, reach.looked.wait()):
@@ -227,7 +230,29 @@ async def _serve(assignment: Assignment, commons: Commons, stop: _Stop) -> None:
 
 
 async def _handler_elsewhere(settings: Settings, stack: AsyncExitStack) -> DirectWake | None:
-    return await stack.enter_async_context(RemoteWake(settings.handler_url)) if settings.handler_url else None
+    if settings.handler_url is None:
+        return None
+    return await stack.enter_async_context(RemoteWake(settings.handler_url, token=_token(settings)))
+
+
+def _token(settings: Settings) -> str | None:
+    return settings.http_token.get_secret_value() if settings.http_token else None
+
+
+def _certificate(settings: Settings) -> ssl.SSLContext | None:
+    """Return the server's side of TLS; raises SettingsError when its files can not be used."""
+    if settings.http_tls_cert is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(settings.http_tls_cert, settings.http_tls_key)
+    except (OSError, ssl.SSLError) as error:
+        files = f"{settings.http_tls_cert}, {settings.http_tls_key}"
+        told = (
+            f"{environment_name('http_tls_cert')}: can not use {files} ({error}); give PEM files that belong together"
+        )
+        raise SettingsError(told) from error
+    return context
 
 
 async def _once_found(reach: KafkaReach, worker: Worker, stopping: asyncio.Event) -> None:

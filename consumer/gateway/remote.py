@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from http import HTTPStatus
 from types import TracebackType
 from typing import Final, Self
 
@@ -10,7 +11,7 @@ import structlog
 
 from consumer.core.service import ServiceKey
 from consumer.gateway.wakes import WAKE, WakeCall, decode_error
-from consumer.ports import TargetBusyError, TargetError
+from consumer.ports import TargetBusyError, TargetError, TargetForbiddenError
 
 log = structlog.get_logger(__name__)
 
@@ -24,8 +25,9 @@ _CONNECTING = timedelta(seconds=1)
 class RemoteWake:
     """Asks the handlers behind one address; a wake is conditional there, so that asking twice does no harm."""
 
-    def __init__(self, url: str, *, patience: timedelta = _PATIENCE) -> None:
+    def __init__(self, url: str, *, token: str | None = None, patience: timedelta = _PATIENCE) -> None:
         self._url = url.rstrip("/") + WAKE
+        self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
         self._patience = patience
         self._session: aiohttp.ClientSession | None = None
 
@@ -71,9 +73,12 @@ class RemoteWake:
     async def _ask(self, key: ServiceKey, body: bytes) -> TargetError | None:
         if self._session is None:
             return TargetBusyError(f"{key}: this gateway is not up (yet, or any more); ask again")
-        headers = {"Content-Type": "application/json"}
-        async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as answer:
+        async with self._session.post(self._url, data=body, headers=self._headers, allow_redirects=False) as answer:
             told = await answer.read()
+            if answer.status == HTTPStatus.UNAUTHORIZED:
+                return TargetForbiddenError(
+                    f"{key}: the handler at {self._url} does not take our token; give it and this gateway the same one"
+                )
             return None if answer.ok else decode_error(told, _retry_after(answer.headers.get("Retry-After", "")))
 
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 import structlog
 from aiohttp import web
 
+from consumer.gateway.callers import only_with
 from consumer.gateway.delivery import Delivery
 from consumer.gateway.pages import Pages
 from consumer.gateway.wiring import GatewayPorts, GatewaySettings
@@ -36,7 +37,7 @@ async def serving(ports: GatewayPorts, settings: GatewaySettings, *, host: str, 
         )
         await runner.setup()
         try:
-            await web.SockSite(runner, listening).start()
+            await web.SockSite(runner, listening, ssl_context=settings.secure).start()
             bound: int = listening.getsockname()[1]
             log.info("gateway listens", host=host, port=bound)
             yield bound
@@ -47,6 +48,7 @@ async def serving(ports: GatewayPorts, settings: GatewaySettings, *, host: str, 
 
 def gateway(ports: GatewayPorts, settings: GatewaySettings, delivery: Delivery) -> web.Application:
     """Build the application."""
-    app = web.Application(client_max_size=settings.body_limit)
+    guards = [] if settings.token is None else [only_with(settings.token)]
+    app = web.Application(client_max_size=settings.body_limit, middlewares=guards)
     app.add_routes(Pages(ports, settings, delivery).routes())
     return app

@@ -1,7 +1,8 @@
 """What a gateway is given: its settings and its ports, as two values."""
 
+import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
@@ -86,6 +87,10 @@ class GatewaySettings:
     keepalive: timedelta = timedelta(seconds=75)
     """An idle connection, one that never sends a whole header too, is closed after this."""
     drain: timedelta = timedelta(seconds=5)
+    token: str | None = field(default=None, repr=False)
+    """What callers have to show, but those of the open pages; None: nothing."""
+    secure: ssl.SSLContext | None = None
+    """The server's certificate; None: no TLS."""
     most_pending: int = 10_000
     """Records that wait for their acknowledgement; beyond it requests are refused at once."""
 

@@ -10,13 +10,14 @@ from pathlib import Path
 import aiohttp
 import pytest
 import yaml
+from pydantic import SecretStr
 
 from consumer.adapters.clock import BrokerClock
 from consumer.adapters.simulated_cluster import SimulatedCluster
 from consumer.app.running import Assignment, Started, run
 from consumer.core.service import TargetRef
 from consumer.ports import TargetKey
-from consumer.settings import ALL_ROLES, ClusterAccess, Role, Settings
+from consumer.settings import ALL_ROLES, ClusterAccess, Role, Settings, SettingsError
 
 WEB = TargetKey("shop", TargetRef("apps/v1", "Deployment", "web"))
 BODY = {"count": 1, "svc": "web", "namespace": "shop"}
@@ -114,3 +115,26 @@ async def test_a_gateway_that_can_do_nothing_says_so(settings: Settings, cluster
     assert status == 503
     assert "looking for Kafka" in text
     assert (await cluster.look(WEB)).replicas == 0
+
+
+async def test_gateway_and_handler_with_one_token_wake_and_nobody_without_it(
+    settings: Settings, cluster: SimulatedCluster
+) -> None:
+    guarded = settings.model_copy(update={"http_token": SecretStr("open-sesame-7")})
+    async with running(guarded, frozenset({Role.HANDLER}), cluster) as handler:
+        elsewhere = guarded.model_copy(update={"handler_url": f"http://127.0.0.1:{handler.up.port}"})
+        async with running(elsewhere, frozenset({Role.GATEWAY}), cluster) as gateway:
+            assert await gateway.request() == 401
+            assert (await cluster.look(WEB)).replicas == 0
+            gateway.session.headers["Authorization"] = "Bearer open-sesame-7"
+            assert await gateway.request() == 200
+    assert (await cluster.look(WEB)).replicas == 1
+
+
+async def test_a_certificate_that_can_not_be_used_ends_the_start_with_the_settings_name(
+    settings: Settings, tmp_path: Path
+) -> None:
+    lost = tmp_path / "lost.pem"
+    wrong = settings.model_copy(update={"http_tls_cert": lost, "http_tls_key": lost})
+    with pytest.raises(SettingsError, match=r"ELASTI_HTTP_TLS_CERT: can not use .*lost\.pem .*; give PEM files"):
+        await run(Assignment(wrong, ALL_ROLES), stopping=asyncio.Event(), started=lambda _: None)
