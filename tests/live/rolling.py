@@ -82,8 +82,8 @@ class Pod:
         self.process = process = await self._stack.enter_async_context(program)
         line = await line_with(process.stderr, "elasti runs", self.role)
         assert process.stderr is not None
-        drained = asyncio.create_task(_drained(process.stderr))
-        self._stack.callback(drained.cancel)
+        # What nobody reads would fill the pipe, and hold the program up.
+        self._stack.push_async_callback(_cancelled, asyncio.create_task(_drained(process.stderr)))
         found = re.search(r"http://[^/]+", line)
         assert found is not None
         async with asyncio.timeout(_PATIENCE):
@@ -108,6 +108,11 @@ class Pod:
 async def _drained(stream: asyncio.StreamReader) -> None:
     while await stream.read(65_536):
         pass
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 async def _is_ready(http: aiohttp.ClientSession, url: str) -> bool:
