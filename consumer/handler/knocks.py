@@ -14,9 +14,10 @@ _CLOCKS_APART: Final = timedelta(seconds=2)
 class Knocks:
     """The requests that came without the log: those under way, those still to be told, and when the last ones were.
 
-    A worker judges a sleep with everything read that the log had when the cycle began. So what it decided after the
-    log got a request was decided with it, and everything before without. Of a request that woke its target, or failed,
-    it is enough that it came: the target is not any more what an older zero expects, or whoever asked knows.
+    A worker judges a sleep with everything read that the log had when the cycle began, and as a rule with what came
+    since. So what it decided after the log got a request counts as decided with it, and everything before as without;
+    docs/guarantees.md has the exception. Of a request that woke its target, or failed, it is enough that it came: the
+    target is not any more what an older zero expects, or whoever asked knows.
     """
 
     def __init__(self, room: int) -> None:
