@@ -17,7 +17,7 @@ from consumer.core.reasons import Code
 from consumer.core.remembering import remembered
 from consumer.core.replay import Judged, Occasion, judge
 from consumer.core.service import Direction, Mode, Phase, ServiceKey, strictest
-from consumer.core.state import ServiceState
+from consumer.core.state import Mark, ServiceState
 from consumer.core.window import Window
 from consumer.ports import Moment, Output, PolicyEntry, Record, Subject
 from consumer.telemetry import Presence
@@ -72,6 +72,8 @@ class Desk:
         self._budget = SleepBudget.of(states.values())
         self._owed = {key for key, state in states.items() if state.policy_uid is None}
         self._logged: dict[ServiceKey, tuple[str, str]] = {}
+        # What was applied to the forgotten is kept: an owner before us may not have moved its offsets so far.
+        self._left: dict[ServiceKey, tuple[Mark, ...]] = {}
         self._full_said_at: datetime | None = None
         self.states = states
         self.journal = Journal()
@@ -153,11 +155,8 @@ class Desk:
     def subjects(self) -> list[Subject]:
         """Return what the next sweep has to ask about."""
         self._awake = sum(1 for state in self.states.values() if presence_of(state) is not Presence.ASLEEP)
-        return [
-            Subject(entry.policy, self.states[key].window)
-            for key, entry in self._policies.items()
-            if entry.policy is not None
-        ]
+        entries = self._policies.items()
+        return [Subject(each.policy, self.states[key].window) for key, each in entries if each.policy is not None]
 
     def keys(self) -> list[ServiceKey]:
         """Return the services that a cycle judges: also those whose policy can not be seen."""
@@ -243,7 +242,8 @@ class Desk:
         state = self.states.get(key)
         if state is None or state.policy_uid is None:
             # It is ours from now on, whatever was seen or owed before.
-            state = replace(state or ServiceState(key, first_seen_at=moment.now), first_seen_at=moment.now)
+            state = state or ServiceState(key, first_seen_at=moment.now, marks=self._left.pop(key, ()))
+            state = replace(state, first_seen_at=moment.now)
         if entry.policy is None:
             self._keep(key, state)
             self._if_due(key, moment, self._cycle())
@@ -273,6 +273,7 @@ class Desk:
         policy = last or (known.policy if known is not None else None) or remembered(state)
         if policy is not None:
             self._release(key, policy, state, moment, Code.POLICY_DELETED)
+        self._left[key] = state.marks
         self._forget(key)
 
     def _release(
@@ -328,7 +329,7 @@ class Desk:
         if key not in self._policies and len(self._owed) >= self._shared.settings.most_owed:
             self._turned_away(key, moment.now)
             return None
-        return ServiceState(key, first_seen_at=moment.now)
+        return ServiceState(key, first_seen_at=moment.now, marks=self._left.pop(key, ()))
 
     def _turned_away(self, key: ServiceKey, now: datetime) -> None:
         """Say now and then that no more of nobody's services are remembered."""
@@ -337,8 +338,7 @@ class Desk:
             log.warning("too many services without a policy", turned_away=str(key), remembered=len(self._owed))
 
     def _policy(self, key: ServiceKey) -> Policy | None:
-        entry = self._policies.get(key)
-        return None if entry is None else entry.policy
+        return entry.policy if (entry := self._policies.get(key)) else None
 
     def _waking(self, key: ServiceKey) -> Policy | None:
         """Return the policy in force; while it is invalid, or can not be seen, what is remembered of it for waking."""

@@ -108,6 +108,19 @@ async def test_a_series_of_crashes_changes_nothing_either() -> None:
     check(bed, asked)
 
 
+async def test_a_policy_that_goes_with_its_worker_has_no_request_judged_twice() -> None:
+    """What was decided is durable before the offset moves: a successor reads the request of a forgotten one again."""
+    bed, _ = prepared()
+    whole = Fate()
+    await live(bed, whole)
+    for last in range(1, len(whole.steps) + 1):
+        bed, _ = prepared()
+        await live(bed, Fate(last))
+        bed.policies.drop(WEB)
+        await live(bed, Fate())
+        assert max(Counter(decision.id for decision in bed.decisions()).values()) == 1
+
+
 async def test_a_cancelled_worker_leaves_politely() -> None:
     bed, asked = prepared()
     running = asyncio.get_running_loop().create_task(Worker(bed.ports(), bed.settings).run())
