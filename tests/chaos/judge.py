@@ -155,12 +155,13 @@ class _Judge:
         cooldown = min((version.spec.cooldown for version in versions), default=spec.cooldown)
         for entry in self._entries[spec.name]:
             logged = self._evidence.recorded.logged.get(entry.call.trace)
+            arrived = self._evidence.recorded.arrived.get(entry.call.trace, self._evidence.ended)
             if logged is None:
                 self._only_direct(spec, entry, Span(decided - cooldown, decided))
-            elif decided - cooldown + _SURE < logged < begun - _SURE:
+            elif decided - cooldown + _SURE < logged and arrived < begun - _SURE:
                 words = f"{target}: decided at {decided:%T.%f}, request logged at {logged:%T.%f}, cooldown {cooldown}"
                 self._find(Rule.COOLDOWN, spec.name, sight.at, words)
-            elif begun - _SURE <= logged <= sight.at:
+            elif begun - _SURE <= arrived and decided - cooldown < logged <= sight.at:
                 late += 1
         up = _since(self._evidence.histories[target], sight.at + timedelta(microseconds=1))
         back = None if up is None else up - sight.at

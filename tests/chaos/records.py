@@ -10,10 +10,11 @@ from consumer.app import log
 from consumer.checker.records import GROUP, OFFSETS, Record, Recording
 from consumer.settings import Settings
 from schemas.cloudevents import TRACEPARENT, header
-from schemas.codec import Undecodable, decode
+from schemas.codec import Undecodable, decode, decode_request_count
 from schemas.decision import Decision
 from schemas.message import Message
 from schemas.origin import origin_of
+from schemas.partitioning import partition_for
 from schemas.scale_command import Direction, ScaleCommand
 from schemas.scale_result import Phase, ScaleResult
 from schemas.topics import TOPICS, Topic
@@ -23,11 +24,16 @@ M = TypeVar("M", bound=Message)
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What the log holds at the end; `logged` is when each request (by its trace) was appended first."""
+    """What the log holds at the end.
+
+    `logged` is when each request (by its trace) was appended first, `arrived` when in the partition of its service:
+    nobody who judges the service can know of it before.
+    """
 
     records: Sequence[Record]
     partitions: int
     logged: Mapping[str, datetime]
+    arrived: Mapping[str, datetime]
     commands: Sequence[ScaleCommand]
     results: Sequence[ScaleResult]
     begun: Mapping[str, datetime]
@@ -61,25 +67,32 @@ async def recorded(settings: Settings) -> Recorded:
                     for each in some
                 ]
     records += await _offsets(settings, records[-1].time)
+    logged, arrived = _requests(records, settings.partitions)
     return Recorded(
         records=records,
         partitions=settings.partitions,
-        logged=_logged(records),
+        logged=logged,
+        arrived=arrived,
         commands=_messages(records, Topic.SCALE_COMMANDS, ScaleCommand),
         results=_messages(records, Topic.SCALE_RESULTS, ScaleResult),
         begun=_begun(records),
     )
 
 
-def _logged(records: Sequence[Record]) -> Mapping[str, datetime]:
-    found: dict[str, datetime] = {}
+def _requests(records: Sequence[Record], partitions: int) -> tuple[Mapping[str, datetime], Mapping[str, datetime]]:
+    logged: dict[str, datetime] = {}
+    arrived: dict[str, datetime] = {}
     for record in records:
-        if record.topic != Topic.REQUEST_COUNTS or (trace := header(record.headers, TRACEPARENT)) is None:
+        if record.topic != Topic.REQUEST_COUNTS or (mark := header(record.headers, TRACEPARENT)) is None:
             continue
-        origin = origin_of(record.headers)
+        trace, origin, request = mark.decode(), origin_of(record.headers), decode_request_count(record.value)
         at = origin.time if origin else record.time
-        found[trace.decode()] = min(at, found.get(trace.decode(), at))
-    return found
+        logged[trace] = min(at, logged.get(trace, at))
+        if isinstance(request, Undecodable):
+            continue
+        if partition_for(request.namespace, request.svc, partitions) == record.partition:
+            arrived[trace] = min(record.time, arrived.get(trace, record.time))
+    return logged, arrived
 
 
 def _begun(records: Sequence[Record]) -> Mapping[str, datetime]:

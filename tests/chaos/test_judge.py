@@ -59,6 +59,7 @@ def evidence(
     history: Sequence[Sight], ledger: Sequence[Entry] = (), zeros: Sequence[ScaleCommand] = (), spec: Spec = SPEC
 ) -> Evidence:
     """A run in which every acknowledged request was logged when it was sent, and nothing was away."""
+    logged = {entry.call.trace: entry.sent for entry in ledger}
     paused = spec.held.value if spec.held in (Held.ALL, Held.SLEEP) else ""
     return Evidence(
         plan=Plan(1, 300 * SECOND, (spec,), (), ()),
@@ -73,7 +74,7 @@ def evidence(
         versions={"web": [Version(T0, T0, spec, "web", paused)]},
         lives=(),
         logs=Path("logs"),
-        recorded=Recorded((), 1, {entry.call.trace: entry.sent for entry in ledger}, zeros, (), {}),
+        recorded=Recorded((), 1, logged, logged, zeros, (), {}),
     )
 
 
@@ -136,6 +137,14 @@ def test_what_its_cycle_could_not_know_of_is_no_reason_against_a_zero() -> None:
     assert found(run) == {Rule.COOLDOWN}
     begun = {"zero-20": T0 + 19.2 * SECOND}
     assert found(replace(run, recorded=replace(run.recorded, begun=begun))) == set()
+
+
+def test_a_request_in_a_wrong_partition_counts_from_when_its_forward_arrived() -> None:
+    run = evidence(sights((0, 1), (22, 0), (24, 1)), [asked(15, Way.ASTRAY)], [zero(20)])
+    assert found(run) == {Rule.COOLDOWN}
+    late = replace(run, recorded=replace(run.recorded, arrived={"trace-15": T0 + 21 * SECOND}))
+    assert found(late) == set()
+    assert [each.late for each in judge(late).zeros] == [1]
 
 
 def test_a_zero_while_the_metric_is_busy_is_found_unless_somebody_lied() -> None:
