@@ -21,9 +21,10 @@ _AT_A_TIME: Final = 16
 class Mentions:
     """The last such request of each service, until the log has it; it belongs to no partition, and outlives them."""
 
-    def __init__(self, tools: Tools, knocks: Knocks) -> None:
+    def __init__(self, tools: Tools, knocks: Knocks, parting: timedelta) -> None:
         self._tools = tools
         self._knocks = knocks
+        self._parting = parting
         self._last: dict[ServiceKey, Result] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._hurried = asyncio.Event()
@@ -42,10 +43,10 @@ class Mentions:
         """The handler is about to end: what waits for its time is told now."""
         self._hurried.set()
 
-    async def ended(self, within: timedelta) -> None:
-        """Wait until all is told, but no longer than that."""
+    async def ended(self) -> None:
+        """Wait until all is told, but no longer than it takes to part."""
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=within.total_seconds())
+            await asyncio.wait(self._tasks, timeout=self._parting.total_seconds())
 
     async def _tell(self, key: ServiceKey) -> None:
         said: Result | None = None

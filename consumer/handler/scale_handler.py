@@ -98,9 +98,8 @@ class ScaleHandler:
         listeners = Listeners(scene, self._crew, self._clerk, keeper, standby)
         self._following = Following(ports, settings, listeners)
         self._switches = ports.switches
-        self._mentions = Mentions(tools, shop.knocks)
+        self._mentions = Mentions(tools, shop.knocks, settings.parting)
         self._direct = DirectWakes(shop, self._crew, self._mentions)
-        self._parting = settings.parting
         self._restoring: dict[int, asyncio.Task[None]] = {}
         self._address = address
         self._intake = Intake(ports, shop, self._crew, press, Hands(self._adopt, self._abandon))
@@ -144,7 +143,7 @@ class ScaleHandler:
                 await asyncio.wait((working,))
                 self._mentions.hurry()
                 await self._intake.leave()
-                await self._mentions.ended(self._parting)
+                await self._mentions.ended()
                 await cut_off(self._live)
                 self._tasks = None
         if self._failure is not None:
