@@ -238,6 +238,23 @@ class MembershipContract:
         await mine.start(Owner())
         await mine.stop()
 
+    async def test_of_several_rival_groups_one_with_members_is_enough_and_those_without_are_none(
+        self, bed: Bed
+    ) -> None:
+        topic, _ = names()
+        await bed.create(topic, 1)
+        mine = bed.membership(Subscription(f"{topic}-worker-9", (topic,), rivals=f"{topic}-worker-"))
+        async with joined(bed, Subscription(f"{topic}-worker-1", (topic,))) as (_, one):
+            await one.holds({0})
+            async with joined(bed, Subscription(f"{topic}-worker-2", (topic,))) as (_, other):
+                await other.holds({0})
+                with pytest.raises(LogSetupError, match=f"{topic}-worker-[12]"):
+                    await mine.start(Owner())
+            with pytest.raises(LogSetupError, match=f"^(?!.*{topic}-worker-2).*{topic}-worker-1"):
+                await mine.start(Owner())
+        await mine.start(Owner())
+        await mine.stop()
+
     async def test_a_failure_while_partitions_are_handed_over_reaches_the_next_fetch(self, bed: Bed) -> None:
         topic, _ = names()
         await bed.create(topic, 1)
