@@ -141,6 +141,10 @@ class System:
         await program.up()
         return program
 
+    def forget(self, program: Program) -> None:
+        """A program that ended as it was to end: its error is no news any more."""
+        self._programs.remove(program)
+
     @asynccontextmanager
     async def process(self, *launcher: str) -> AsyncIterator[asyncio.subprocess.Process]:
         """Run a worker as a process of its own, killed at the end if it still lives; what it says is a pipe."""

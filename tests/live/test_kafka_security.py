@@ -96,6 +96,22 @@ async def test_a_worker_that_may_not_own_a_partition_ends_with_the_acl_that_it_n
         await program.running
 
 
+async def test_a_worker_whose_acl_is_taken_away_ends_and_loses_nothing(secure: SecureKafka, system: System) -> None:
+    await _run(system, secure, Role.HANDLER)
+    worker = await _run(system, secure, Role.WORKER)
+    service = await system.sleeping("web")
+    user = f"{Role.WORKER}-{system.settings.topic_prefix}"
+    commanding = Permit(Guarded.TOPIC, f"{system.settings.topic_prefix}scale-commands", Operation.WRITE)
+    await secure.forbid(user, [commanding])
+    await system.request(service)
+    with pytest.raises(LogError, match=f"may not (Write|Describe) topic {commanding.name}; allow it: kafka-acls"):
+        await worker.running
+    assert system.decisions(service, "request") == []
+    system.forget(worker)
+    await _run(system, secure, Role.WORKER)
+    await system.until(lambda: system.ready(service))
+
+
 async def test_a_handler_that_may_not_join_says_so_where_its_readiness_is_asked(
     secure: SecureKafka, system: System
 ) -> None:
