@@ -9,7 +9,7 @@ from typing import Any
 
 from aiokafka import ConsumerRecord
 from aiokafka.consumer import fetcher
-from aiokafka.errors import UnsupportedCodecError
+from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
 
 from consumer.ports import UNREADABLE
 
@@ -35,25 +35,26 @@ class ReadablePartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc] 
     """What was fetched of a partition, with a record that says so for each one that can not be read."""
 
     _records: Any
+    next_fetch_offset: int
 
     def __init__(self, *given: Any, **named: Any) -> None:  # noqa: ANN401 - passed on as they are
         super().__init__(*given, **named)
         self._records = _Batches(self._records)
-        self._unreadable: Iterator[ConsumerRecord] = iter(())
 
-    def __next__(self) -> ConsumerRecord:
-        """Return the next record; the rest of a batch behind one that can not be read can not be read either."""
-        for stepped_over in self._unreadable:
-            self.next_fetch_offset = stepped_over.offset + 1
-            return stepped_over
-        try:
-            return super().__next__()
-        except (UnicodeDecodeError, UnsupportedCodecError) as error:
+    def _unpack_records(self) -> Iterator[ConsumerRecord]:
+        """Yield the records; the rest of a batch behind one that can not be read can not be read either."""
+        while True:
+            try:
+                yield from super()._unpack_records()
+            except (UnicodeDecodeError, UnsupportedCodecError, CorruptRecordException) as error:
+                if (why := _why(error)) is None:
+                    raise
+            else:
+                return
             batch = self._records.last
-            self._unreadable = self._told(range(self.next_fetch_offset, batch.next_offset), batch, _why(error))
-            # The generator is spent: a new one goes on at the next batch.
-            self._records_iterator = self._unpack_records()
-            return self.__next__()
+            for stepped_over in self._told(range(self.next_fetch_offset, batch.next_offset), batch, why):
+                self.next_fetch_offset = stepped_over.offset + 1
+                yield stepped_over
 
     def _told(self, offsets: range, batch: Any, why: str) -> Iterator[ConsumerRecord]:  # noqa: ANN401 - no types
         for offset in offsets:
@@ -72,10 +73,17 @@ class ReadablePartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc] 
             )
 
 
-def _why(error: Exception) -> str:
-    if isinstance(error, UnicodeDecodeError):
-        return f"it, or one before it in its batch, has a header whose name is no UTF-8: {error.reason}"
-    return f"its compression is not known here: {error}"
+def _why(error: Exception) -> str | None:
+    """Say why it can not be read; None when it was damaged on its way, and may be read when it is fetched again."""
+    # The reader that is not compiled, for want of a wheel, says so by the way.
+    cause = error.__cause__ if isinstance(error, CorruptRecordException) else error
+    match cause:
+        case UnicodeDecodeError(reason=reason):
+            return f"it, or one before it in its batch, has a header whose name is no UTF-8: {reason}"
+        case UnsupportedCodecError():
+            return f"its compression is not known here: {cause}"
+        case _:
+            return None
 
 
 def step_over_unreadable_records() -> None:
