@@ -55,6 +55,8 @@ class Collected:
     lanes: dict[tuple[str, int], Lane] = field(default_factory=dict)
     owners: dict[int, list[Owner]] = field(default_factory=dict)
     """Per partition of the states: each change of who writes it, in the order of the log."""
+    reads: dict[tuple[str, str, int], Column] = field(default_factory=dict)
+    """By (who tells, topic, partition): from when on the requests up to an offset had been read."""
     switches: list[Switched] = field(default_factory=list)
     committed: dict[tuple[str, int], int] = field(default_factory=dict)
     records: Counter[str] = field(default_factory=Counter)
@@ -82,7 +84,6 @@ class Collector:
         self.inputs = Inputs(self.collected.page, self.collected.lane)
         self.repeater = Repeater()
         self._policies: _Policies = {}
-        self._marks: dict[str, Marks] = {}
         self._takers: _Takers = {
             Topic.REQUEST_COUNTS: self.inputs.request,
             Topic.HOSTS: self.inputs.host,
@@ -166,7 +167,9 @@ class Collector:
         if inputs.policy is not None:
             self._policies[service, inputs.policy.uid, inputs.policy.hash] = inputs.policy
         known = self._policies.get((service, inputs.policy_uid or "", inputs.policy_hash or ""))
-        page.decisions.append(decision_fact(record, message, known))
+        fact = decision_fact(record, message, known)
+        page.decisions.append(fact)
+        self._read_up_to(record, fact.before or ())
         _stepped(page, AROUND, Step(record.time, inputs.surroundings.mode.value, None))
         self.repeater.take(message, record.value or b"", place_of(record))
 
@@ -179,7 +182,7 @@ class Collector:
             return
         service = f"{message.namespace}/{message.service}"
         page, fact = self.collected.page(service), state_fact(record, message)
-        self._read_up_to(page, record, fact.marks)
+        self._read_up_to(record, fact.marks)
         page.state = fact
         page.states += 1
         _stepped(page, POLICY, step_of(record, message))
@@ -199,7 +202,6 @@ class Collector:
             return
         page = self.collected.page(name)
         page.state = None
-        self._marks.pop(name, None)
         page.gone.append(record.time)
 
     def _owned(self, partition: int, owner: Owner) -> None:
@@ -207,13 +209,12 @@ class Collector:
         if not known or known[-1].name != owner.name:
             known.append(owner)
 
-    def _read_up_to(self, page: Page, record: Record, marks: Marks) -> None:
-        """Note which requests this state is the first to contain."""
-        before = self._marks.get(page.name)
-        self._marks[page.name] = marks
-        for mark in marks:
-            if are_requests(mark[0]) and (before is None or mark not in before):
-                page.reads.setdefault(mark[:2], Column()).add(millis(record.time), mark[2], 0)
+    def _read_up_to(self, record: Record, marks: Marks) -> None:
+        """Note how far requests had been read at the latest when this was written, of whichever service it is."""
+        for topic, partition, offset in marks:
+            if are_requests(topic):
+                column = self.collected.reads.setdefault((record.topic, topic, partition), Column())
+                column.add(millis(record.time), offset, 0)
 
     def _status(self, record: Record) -> None:
         if record.value is None:

@@ -232,8 +232,6 @@ class Page:
     """When a state with a policy was written for the first time, and for the first time after each tombstone."""
     gone: list[datetime] = field(default_factory=list)
     """When the service was forgotten: the tombstones of its state."""
-    reads: dict[Source, Column] = field(default_factory=dict)
-    """Per partition of requests: when a state was written, and the offset that it was the first to contain."""
     seqs: list[tuple[int, Owner]] = field(default_factory=list)
     """Each new sequence number of the states, and who wrote it."""
     status: tuple[Place, int | None, int | None, str] | None = None

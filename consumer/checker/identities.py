@@ -1,10 +1,16 @@
 """Rules 3 and 4: one id stands for one thing, and whoever was replaced as an owner writes nothing more."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
+from typing import Final
 
 from consumer.checker.collecting import Collected
 from consumer.checker.facts import CommandFact, DecisionFact, Owner, Page
 from consumer.checker.verdict import Place, Rule, Violation
+
+# What is of one transaction is appended at once; a state of the same number that was kept for longer, in a topic that
+# is compacted, may be that of a later owner.
+_TOGETHER: Final = timedelta(milliseconds=200)
 
 
 def doubled(pages: Iterable[Page]) -> Iterator[Violation]:
@@ -44,11 +50,13 @@ def fenced(collected: Collected) -> Iterator[Violation]:
 
 
 def _commanders(page: Page) -> Iterator[Owner]:
-    written = {seq: owner.name for seq, owner in reversed(page.seqs)}
+    written = dict(reversed(page.seqs))
     for command in page.commands:
-        owner = command.owner or written.get(command.seq)
-        if owner is not None:
-            yield Owner(owner, command.place)
+        by = written.get(command.seq)
+        if command.owner is not None:
+            yield Owner(command.owner, command.place)
+        elif by is not None and by.place.time - command.place.time <= _TOGETHER:
+            yield Owner(by.name, command.place)
 
 
 def _interleaved(owners: Sequence[Owner]) -> Iterator[Violation]:

@@ -81,7 +81,7 @@ class Waking:
         at = moment_of(asked.at)
         max_age = next((one.max_request_age for one in reversed(page.decisions)), _MAX_AGE)
         life = _life(lives, at, at + max_age)
-        if life is None or _was_stale(page, asked, max_age):
+        if life is None or _was_stale(self.run, asked, max_age):
             return None
         start = max(at, sleep.shown.shown if sleep.shown is not None else at, life[0])
         due = due_at(start, self.run.expectations.wake_within, self.run.exempt(page))
@@ -194,13 +194,15 @@ def _life(
     return next((life for life in lives if life[0] <= latest and (life[1] is None or begin < life[1])), None)
 
 
-def _was_stale(page: Page, asked: Asked, max_age: timedelta) -> bool:
-    """Whether the first state that contains the request was written when its caller was gone already."""
-    column = page.reads.get(asked.source)
-    if column is None:
-        return False
-    index = bisect_left(column.offsets, asked.offset)
-    return index < len(column.at) and moment_of(column.at[index]) - moment_of(asked.at) > max_age
+def _was_stale(run: Run, asked: Asked, max_age: timedelta) -> bool:
+    """Whether the first record of ours that shows the request read was written when its caller was gone already."""
+    read_at = []
+    for teller in (Topic.STATE, Topic.DECISIONS):
+        column = run.collected.reads.get((teller.value, *asked.source))
+        index = bisect_left(column.offsets, asked.offset) if column is not None else 0
+        if column is not None and index < len(column.at):
+            read_at.append(column.at[index])
+    return bool(read_at) and moment_of(min(read_at)) - moment_of(asked.at) > max_age
 
 
 def _refused(page: Page, start: datetime, due: datetime) -> bool:
