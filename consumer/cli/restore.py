@@ -103,7 +103,10 @@ async def _restored(where: "Places", cluster: "ClusterPlace", holdings: Sequence
 
     done = await restore(cluster, holdings, where.clock, told, way)
     left = [one for one in done if one.left]
-    again = [] if way.rehearsal else await _held_again(where, cluster, done)
+    again, unseen = ([], None) if way.rehearsal else await _held_again(where, cluster, done)
+    if unseen is not None:
+        why = f"whether a handler took it again could not be seen: {unseen}; run this once more"
+        click.secho(why, fg="yellow")
     for resource in again:
         click.secho(f"{resource}: our finalizer is on it again, by a handler that runs", fg="yellow")
     if again:
@@ -115,17 +118,27 @@ async def _restored(where: "Places", cluster: "ClusterPlace", holdings: Sequence
     click.secho(
         f"{len(done)} ElastiServices: {woken} {would}woken, {len(left)} left to do, {len(again)} held again", bold=True
     )
-    return 1 if left or again else 0
+    return 1 if left or again or unseen else 0
 
 
-async def _held_again(where: "Places", cluster: "ClusterPlace", done: "Sequence[Restored]") -> Sequence[str]:
-    """Return what has our finalizer again; whether a handler runs shows only when it had the time to put it there."""
+async def _held_again(
+    where: "Places", cluster: "ClusterPlace", done: "Sequence[Restored]"
+) -> tuple[Sequence[str], TargetError | None]:
+    """Return what has our finalizer again, and why that could not be seen where it could not.
+
+    Whether a handler runs shows only when it had the time to put it there.
+    """
     ours = {one.holding.resource for one in done if one.holding.held and not one.left}
     again: list[str] = []
+    unseen: TargetError | None = None
     for wait in _TAKEN_BACK_WITHIN if ours else ():
         await where.clock.sleep(wait)
-        shown = [now for now in await cluster.survey.holdings() if now.resource in ours]
-        again = [str(now.resource) for now in shown if now.held]
+        try:
+            shown = [now for now in await cluster.survey.holdings() if now.resource in ours]
+        except TargetError as error:
+            unseen = error
+            continue
+        again, unseen = [str(now.resource) for now in shown if now.held], None
         if len(again) == len(shown):
             break
-    return again
+    return again, unseen

@@ -203,6 +203,29 @@ def test_a_handler_that_takes_its_finalizer_again_some_moments_later_is_seen(
     assert len(here.clock.waited) == 3
 
 
+def test_one_look_for_it_that_fails_is_made_up_for_by_the_next(elasti: Elasti, here: Installation) -> None:
+    web = here.deploy("web")
+    here.clock.meanwhile.extend(
+        (
+            lambda: setattr(here.survey, "failure", TargetBusyError("429")),
+            lambda: setattr(here.survey, "failure", None),
+            partial(here.survey.put, web),
+        )
+    )
+    said = elasti("restore", "--all", places=here)
+    assert (said.code, said.err) == (1, "")
+    assert "1 woken, 0 left to do, 1 held again" in said.out
+
+
+def test_an_api_that_goes_away_after_all_is_done_hides_nothing_of_it(elasti: Elasti, here: Installation) -> None:
+    here.deploy("web")
+    here.clock.meanwhile.append(lambda: setattr(here.survey, "failure", TargetBusyError("connection refused")))
+    said = elasti("restore", "--all", places=here)
+    assert said.code == 1
+    assert "whether a handler took it again could not be seen: connection refused; run this once more" in said.out
+    assert "1 woken, 0 left to do, 0 held again" in said.out
+
+
 def test_without_a_handler_it_is_looked_for_some_seconds_and_no_longer(elasti: Elasti, here: Installation) -> None:
     here.deploy("web")
     assert elasti("restore", "--all", places=here).code == 0
