@@ -54,8 +54,8 @@ def _spent(partition: int, zeros: list[CommandFact], allowed: int) -> Iterator[V
         recent.append(command)
         while command.at - recent[0].at >= _SPAN:
             recent.popleft()
-        # A new owner counts what the states hold: a zero that failed, one whose answer was under way when it counted, or
-        # one under a policy that was made again is not there. One for each change of owner is no violation.
+        # A new owner counts what the states hold: a zero that failed, one whose answer was under way when it counted,
+        # or one under a policy that was made again is not there. One for each change of owner is no violation.
         changes = len({one.owner for one in recent}) - 1
         if len(recent) > allowed + changes:
             took = command.at - recent[0].at
