@@ -173,7 +173,7 @@ class Partition:
             await self._arrived.wait()
             async with self._turn() as moment:
                 self._take_changes(moment)
-                await self._take_records(moment)
+                await self._take_records()
                 if self._desk.journal.urgent:
                     await self._commit()
                 if not self._inbox and not self._changes:
@@ -188,7 +188,7 @@ class Partition:
             entry = self._shared.ports.policies.entries().get(change.key)
             self._desk.update(change.key, entry, moment, change.policy)
 
-    async def _take_records(self, moment: Moment) -> None:
+    async def _take_records(self) -> None:
         taken = 0
         while self._inbox and taken < self._shared.settings.fetch_limit and not self._desk.journal.full:
             records, weight = self._inbox.popleft()
@@ -197,7 +197,8 @@ class Partition:
             self._waiting_bytes -= weight
             name = records[0].topic
             batch = read(self._inputs[name], records, self._place, self._shared.settings.cluster)
-            self._apply(batch, moment)
+            # Read anew for each: forwarding takes its time, and who came meanwhile did not come before it.
+            self._apply(batch, self._shared.ports.clock.read())
             await self._forward(batch.strays)
             self._bury(batch.poisons)
             self._desk.journal.read_up_to(name, self._place.partition, records[-1].offset + 1)

@@ -1,12 +1,13 @@
 """What arrives: in the right partition or not, readable or not; nothing is lost and nothing stops the rest."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from consumer.core.service import ServiceKey
-from consumer.ports import Record
+from consumer.ports import Output, Placed, Record
 from consumer.telemetry import DeadLetterCause
 from consumer.worker.intake import Place, read
 from consumer.worker.session import runs
@@ -36,6 +37,32 @@ async def test_a_request_without_a_key_in_a_wrong_partition_wakes_with_its_origi
         await bed.flush()
         assert bed.committed(Topic.REQUEST_COUNTS, bed.home(WEB)) == 1
         assert bed.committed(Topic.REQUEST_COUNTS, bed.home(CART)) == 1
+
+
+class SlowPublisher:
+    """Takes five seconds for the first record; in the last of them a request comes for a service of the partition."""
+
+    def __init__(self, bed: Bed) -> None:
+        self._bed = bed
+        self._real = bed.ports().publisher
+        self.came: list[Placed] = []
+
+    async def publish(self, output: Output) -> Placed:
+        if not self.came:
+            self._bed.clock.advance(timedelta(seconds=5))
+            self.came.append(self._bed.request())
+            await self._bed.settle()
+        return await self._real.publish(output)
+
+
+async def test_a_request_that_comes_while_another_is_forwarded_has_its_own_time() -> None:
+    """By the time at which the forward began it would be too old, and the service asleep five seconds too soon."""
+    bed = Bed(policy(), policy(CART), partitions=2)
+    publisher = SlowPublisher(bed)
+    async with bed.running(replace(bed.ports(), publisher=publisher)) as worker:
+        bed.raw(Topic.REQUEST_COUNTS, ASK_CART, bed.home(WEB))
+        await bed.flush()
+        assert worker.states()[WEB].last_request_at == publisher.came[0].at == T0 + timedelta(seconds=5)
 
 
 async def test_a_repeated_forward_changes_nothing() -> None:
