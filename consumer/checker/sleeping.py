@@ -81,19 +81,27 @@ class Sleeping:
                     break
 
     def _unread(self, page: Page, decision: DecisionFact, zero: ZeroFact) -> Iterator[Wrong]:
-        """An input of the service that had been there for long, and that its owner had not read."""
+        """An input of the service that had been there for long, and that its owner had not read.
+
+        What is older than the service's present life was read by an earlier one, whose marks went with it.
+        """
         home, limit = self.run.home(page), zero.begun - self.run.expectations.heard_within
         for source, column in page.columns.items():
             index = bisect_right(column.offsets, _mark(decision.before, *source))
+            index = max(index, bisect_right(column.at, millis(decision.born))) if decision.born else index
             if source[1] == home and index < len(column.at) and moment_of(column.at[index]) < limit:
                 yield _not_read(_place(source, column, index), zero)
+
+        def young(place: Place) -> bool:
+            return decision.born is None or place.time > decision.born
+
         own = {
             _HOSTS: [host.place for host in page.hosts if host.origin == _own(host.place)],
             _RESULTS: [result.place for result in page.results if result.origin == _own(result.place)],
         }
         for kind, places in own.items():
             mark = _mark(decision.before, kind, home if home is not None else -1)
-            unread = next((place for place in places if place.offset > mark and place.partition == home), None)
+            unread = next((one for one in places if one.offset > mark and one.partition == home and young(one)), None)
             if unread is not None and unread.time < limit:
                 yield _not_read(unread, zero)
 

@@ -104,6 +104,17 @@ def test_a_request_that_had_been_there_for_long_and_was_not_read_is_found(day: R
         assert ("was not read although" in said(check(more))) is wrong
 
 
+def test_what_is_older_than_the_present_life_of_a_service_is_not_missed(day: Recording) -> None:
+    """A policy that was made again begins without marks: an earlier life read that."""
+    zero = zeros(day)[1]
+    last = [one for one in day.records if one.topic == "request-counts" and one.key == b"shop/web"][-1]
+    unread = last._replace(offset=last.offset + 9, time=zero.time - MINUTE)
+    for born, wrong in ((zero.time - MINUTE, False), (zero.time - MINUTE - MILLISECOND, True)):
+        again = replaced(day, zero, edited(zero, "before", "firstSeenAt", to=rfc3339(born)))
+        sentences = said(check(Recording((*again.records, unread), day.partitions)))
+        assert ("was not read although" in sentences) is wrong
+
+
 def test_a_result_that_had_been_there_for_long_and_was_not_read_is_found(day: Recording) -> None:
     zero = zeros(day)[0]
     result = found(day, of("scale-results"))[0]
