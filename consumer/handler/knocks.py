@@ -7,17 +7,16 @@ from typing import Final
 from consumer.core.outcome import Command
 from consumer.core.service import Direction, ServiceKey
 
-_CLOCKS_APART: Final = timedelta(seconds=2)
-"""By how much the clock of who decided may go before ours: each is sure of itself to a second."""
+_UNSURE_FOR: Final = timedelta(seconds=4)
+"""Who decides knows what the log had two seconds before, and two clocks may differ by as much: each is sure to one."""
 
 
 class Knocks:
     """The requests that came without the log: those under way, those still to be told, and when the last ones were.
 
-    A worker judges a sleep with everything read that the log had when the cycle began, and as a rule with what came
-    since. So what it decided after the log got a request counts as decided with it, and everything before as without;
-    docs/guarantees.md has the exception. Of a request that woke its target, or failed, it is enough that it came: the
-    target is not any more what an older zero expects, or whoever asked knows.
+    A worker judges a sleep with everything read that the log had two seconds before. So what it decided well after the
+    log got a request was decided with it, and everything before without. Of a request that woke its target, or failed,
+    it is enough that it came: the target is not any more what an older zero expects, or whoever asked knows.
     """
 
     def __init__(self, room: int) -> None:
@@ -52,7 +51,7 @@ class Knocks:
         if command.key in self._under_way or command.key in self._untold:
             return True
         since = self._since.get(command.key)
-        return since is not None and command.decided_at < since + _CLOCKS_APART
+        return since is not None and command.decided_at < since + _UNSURE_FOR
 
     def _note(self, key: ServiceKey, now: datetime) -> None:
         self._since[key] = now

@@ -4,7 +4,6 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -21,7 +20,7 @@ from consumer.worker.intake import Batch, Place, Poison, Stray, key_of, read
 from consumer.worker.journal import Entry
 from consumer.worker.outputs import Outputs, forward
 from consumer.worker.schedule import next_cycle
-from consumer.worker.shared import Shared
+from consumer.worker.shared import PartitionHealth, Shared
 
 log = structlog.get_logger(__name__)
 
@@ -31,17 +30,9 @@ _CHUNK = 200
 _HEAVY = 8_000_000
 # What Python keeps of a header with nothing in it: a million bytes of them hold 300,000.
 _HEADER = 150
-
-
-@dataclass(frozen=True, slots=True)
-class PartitionHealth:
-    """How one partition does: `moved_at` is when its loops last went round, `lag` what the last cycle found."""
-
-    partition: int
-    restored: bool
-    services: int
-    lag: Mapping[str, int]
-    moved_at: datetime
+# What the log had twice so long before a sleep is decided is known to whoever decides, however long measuring took.
+_KNOWN_AFTER = timedelta(seconds=1)
+_CATCHING_UP, _LOOK_AGAIN = 20, timedelta(milliseconds=20)
 
 
 class _Arrived(NamedTuple):
@@ -276,7 +267,7 @@ class Partition:
     async def _cycle(self) -> None:
         """Judge every service once, with answers that were asked for at one moment; records go on meanwhile."""
         clock, interval = self._shared.ports.clock, self._shared.settings.interval
-        ends = await self._ends()
+        asked, ends = clock.read().now, await self._ends()
         async with self._turn() as begun:
             if not begun.sure:
                 self._desk.journal.add(self._outputs.probe())
@@ -287,8 +278,11 @@ class Partition:
         took = clock.read().now - begun.now
         swept = {subject.policy.key: subject.policy for subject in subjects}
         for start in range(0, len(keys), _CHUNK):
+            if clock.read().now - asked >= _KNOWN_AFTER:
+                asked, ends = clock.read().now, await self._caught_up()
             async with self._turn() as moment:
-                conditions = Conditions(moment, await self._inputs_read(ends), max(2 * interval, 2 * took))
+                known = moment.now < asked + 2 * _KNOWN_AFTER and await self._inputs_read(ends)
+                conditions = Conditions(moment, known, max(2 * interval, 2 * took))
                 for key in keys[start : start + _CHUNK]:
                     self._desk.evaluate(key, swept.get(key), answers.get(key), conditions)
                 if self._desk.journal.urgent:
@@ -323,8 +317,17 @@ class Partition:
             waiting = 0
         return ends
 
+    async def _caught_up(self) -> Mapping[str, int] | None:
+        """Look where the inputs end by now, since measuring took long; what is on its way is waited for a little."""
+        ends = await self._ends()
+        for _ in range(_CATCHING_UP):
+            if ends is None or await self._inputs_read(ends):
+                break
+            await self._shared.ports.clock.sleep(_LOOK_AGAIN)
+        return ends
+
     async def _inputs_read(self, ends: Mapping[str, int] | None) -> bool:
-        """Whether everything that was there when the cycle began is applied by now."""
+        """Whether everything that was there when these ends were asked for is applied by now."""
         if ends is None:
             return False
         try:

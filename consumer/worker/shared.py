@@ -1,12 +1,25 @@
-"""What all partitions of one worker share: ports, settings, and what people switched."""
+"""What all partitions of one worker share: ports, settings, what people switched, and the form of their health."""
 
 import asyncio
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from consumer.core.control import Controls
 from consumer.telemetry import Presence
 from consumer.worker.settings import WorkerPorts, WorkerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionHealth:
+    """How one partition does: `moved_at` is when its loops last went round, `lag` what the last cycle found."""
+
+    partition: int
+    restored: bool
+    services: int
+    lag: Mapping[str, int]
+    moved_at: datetime
 
 
 @dataclass(slots=True)

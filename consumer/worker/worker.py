@@ -14,10 +14,9 @@ from consumer.errors import first_error
 from consumer.ports import LogError, LogSetupError, Record, Switches, TargetError
 from consumer.wire.controls import switched
 from consumer.worker.gate import GateFailedError
-from consumer.worker.partition import PartitionHealth
 from consumer.worker.session import Session
 from consumer.worker.settings import WorkerPorts, WorkerSettings
-from consumer.worker.shared import Shared
+from consumer.worker.shared import PartitionHealth, Shared
 from schemas.codec import Undecodable
 from schemas.topics import Topic
 

@@ -235,6 +235,6 @@ async def test_a_request_that_fails_gives_a_waiting_sleep_up_and_later_ones_are_
         await handler.wake(WEB, None)
     await settled()
     assert answers(bed) == {first.id: ("superseded", "asked-for")}
-    bed.command(replace(zero(2, awake), decided_at=T0 + 3 * SECOND))
+    bed.command(replace(zero(2, awake), decided_at=T0 + 5 * SECOND))
     await bed.later(SECOND)
     assert (await bed.targets.look(TARGET)).replicas == 0
