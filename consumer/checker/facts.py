@@ -83,7 +83,6 @@ class HostFact(NamedTuple):
     at: datetime
     incoming: str
     allowed: bool
-    forwarded: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +165,6 @@ class DecisionFact:
     withheld: bool
     command: str | None
     owner: str | None
-    counter: int
     policy_hash: str | None
     has_policy: bool
     mode: str
@@ -190,8 +188,6 @@ class StateFact:
     marks: Marks
     hosts: tuple[tuple[str, bool, datetime], ...]
     target: tuple[str, int, int, int] | None
-    ask: tuple[str, str, int, str | None] | None
-    """Of the last command its id, its direction, its replicas, and the answer."""
     wake: tuple[str, datetime] | None
 
 

@@ -86,9 +86,7 @@ class Inputs:
         origin, at = self._entered(record, service)
         told = "passes" if message.traffic_allowed else "does not pass"
         place = place_of(record, f"{message.incoming_host} {told} the resolver")
-        fact = HostFact(
-            place, origin, at, message.incoming_host, message.traffic_allowed, origin[0] != record.partition
-        )
+        fact = HostFact(place, origin, at, message.incoming_host, message.traffic_allowed)
         self.page(service).hosts.append(fact)
 
     def result(self, record: Record) -> None:

@@ -74,17 +74,14 @@ def target_name(target: TargetRef) -> str:
     return f"{target.api_version}/{target.kind}/{target.name}"
 
 
-def _cycle(cause: RecordCause | CycleCause) -> tuple[str | None, int]:
-    """Return the owner and its counter where no record caused it."""
-    if isinstance(cause, RecordCause):
-        return None, 0
-    owner, _, counter = cause.cycle.rpartition("#")
-    return owner, int(counter) if counter.isdigit() else 0
+def _cycle(cause: RecordCause | CycleCause) -> str | None:
+    """Return the owner where no record caused it: `<owner>#<its counter>`."""
+    return None if isinstance(cause, RecordCause) else cause.cycle.rpartition("#")[0]
 
 
 def command_fact(record: Record, command: ScaleCommand) -> CommandFact:
     """Return what is kept of a command."""
-    owner, _ = _cycle(command.cause)
+    owner = _cycle(command.cause)
     expect = command.expect
     return CommandFact(
         place=place_of(record, f"{command.direction} to {command.replicas}, {command.reason.code}, seq {command.seq}"),
@@ -129,7 +126,7 @@ def result_fact(record: Record, result: ScaleResult, origin: tuple[int, int]) ->
 
 def decision_fact(record: Record, decision: Decision, policy: Policy | None) -> DecisionFact:
     """Return what is kept of a decision; `policy` is what its hash stands for, if that is known."""
-    owner, counter = _cycle(decision.cause)
+    owner = _cycle(decision.cause)
     before, after, around = decision.before, decision.after, decision.inputs.surroundings
     return DecisionFact(
         place=place_of(record, f"{decision.action}, {decision.reason.code}: {decision.reason.message}"),
@@ -141,7 +138,6 @@ def decision_fact(record: Record, decision: Decision, policy: Policy | None) -> 
         withheld=decision.withheld,
         command=decision.command_id,
         owner=owner,
-        counter=counter,
         policy_hash=decision.inputs.policy_hash,
         has_policy=before is not None and before.policy_uid is not None,
         mode=around.mode.value,
@@ -162,7 +158,7 @@ def _zero(decision: Decision, policy: Policy | None) -> ZeroFact | None:
 
 def state_fact(record: Record, state: ServiceState) -> StateFact:
     """Return what is kept of the last state of a service."""
-    target, ask, wake = state.target, state.ask, state.wake
+    target, wake = state.target, state.wake
     return StateFact(
         place=place_of(record, f"state, seq {state.seq}"),
         seq=state.seq,
@@ -172,7 +168,6 @@ def state_fact(record: Record, state: ServiceState) -> StateFact:
         marks=marks_of(state.marks),
         hosts=tuple((host.incoming, host.allowed, host.at) for host in state.hosts),
         target=(target.uid, target.generation, target.replicas, target.ready) if target is not None else None,
-        ask=(ask.command_id, ask.direction.value, ask.replicas, ask.answer) if ask is not None else None,
         wake=(wake.code, wake.since) if wake is not None else None,
     )
 
