@@ -24,9 +24,9 @@ ANSWER = timedelta(seconds=3)
 """A handler answers sooner than this, when it does."""
 FIRST_RETRY = timedelta(seconds=5)
 LONGEST_RETRY = timedelta(minutes=5)
-WINDOW = timedelta(minutes=5)
+WINDOW = timedelta(minutes=20)
 """The window that `counted` services count their requests over; a count may last a bucket longer."""
-BUCKET = timedelta(seconds=6)
+BUCKET = timedelta(seconds=21)
 PATIENCE = 2
 """Cycles in which an idle service may be up."""
 MOST_SAID = 50

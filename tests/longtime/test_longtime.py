@@ -1,5 +1,6 @@
 """Days and weeks of a worker in a few seconds: the edges of time, long silences, and a small run of the whole trace."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -108,6 +109,17 @@ def test_a_period_knows_the_calendar(start: datetime, nights: Nights, asleep: se
     drive = Drive(Trace(1, start, 3, CYCLE, (plan("web", start, nights=nights),)), partitions=1)
     assert drive.run().violations == ()
     assert {slept.day for _, slept in drive.oracle.zeros} == asleep
+
+
+def test_a_fleet_that_falls_idle_at_once_falls_asleep_some_at_a_time() -> None:
+    start = datetime(2026, 5, 4, tzinfo=UTC)
+    plans = tuple(plan(f"s{number}", start) for number in range(60))
+    drive = Drive(Trace(1, start, 1, CYCLE, plans), partitions=1)
+    drive.town.luck = Luck.none()
+    assert drive.run().violations == ()
+    slept = Counter((at - start) // (10 * MINUTE) for _, at in drive.oracle.zeros)
+    assert set(slept.values()) == {10}
+    assert len(drive.oracle.zeros) == len(plans)
 
 
 @pytest.mark.parametrize("end", ["kill", "stop"])

@@ -99,7 +99,7 @@ def test_a_sleep_outside_of_the_period_or_at_work_or_while_a_wake_is_owed_is_ear
     zero(owed, T0 + 2 * HOUR)
     counted = oracle_of(plan(counted=True, cooldown=MINUTE))
     counted.requested("web", T0 + HOUR)
-    zero(counted, T0 + HOUR + 5 * MINUTE)
+    zero(counted, T0 + HOUR + 20 * MINUTE)
     for oracle in (by_day, working, owed, counted):
         assert kinds(oracle) == ["early sleep"]
 
