@@ -2,10 +2,10 @@
 
 import asyncio
 import json
+import math
 import re
 import signal
 import time
-from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,8 +20,9 @@ from consumer.elastiservice import API_VERSION
 from consumer.ports import Output, Record
 from consumer.wire.state import state_from_bytes
 from schemas.partitioning import partition_for, record_key
+from schemas.scale_result import Phase
 from schemas.topics import Topic
-from tests.bed.kube import Kube
+from tests.bed.kube import Kube, Ref
 from tests.bed.manifests import Manifest, deployment
 from tests.live.program import line_with, running
 from tests.live.seen import Seen
@@ -136,7 +137,6 @@ class Rolling:
         self._publisher = KafkaPublisher(KafkaConnection(places.kafka))
         self._pods = [Pod(role, places) for role in ("worker", "handler", "worker", "handler")]
         self._rolled = asyncio.Event()
-        self._mark = 0
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -149,9 +149,10 @@ class Rolling:
             http = await stack.enter_async_context(aiohttp.ClientSession())
             for pod in self._pods:
                 stack.push_async_callback(pod.close)
-            await asyncio.gather(*(pod.start(http) for pod in self._pods))
+            async with asyncio.TaskGroup() as tasks:
+                for pod in self._pods:
+                    tasks.create_task(pod.start(http))
             await self._until_known()
-            self._mark = self.places.cluster.audit_mark()
             yield
 
     async def roll(self, pace: float) -> None:
@@ -190,15 +191,25 @@ class Rolling:
         await self._publisher.publish(Output(topic, partition, record_key(namespace, name), value))
         self.sent += 1
 
-    async def woken(self) -> Mapping[str, Sequence[float]]:
-        """When the API server took a change of each target's scale."""
-        taken: defaultdict[str, list[float]] = defaultdict(list)
-        for entry in await self.places.cluster.audit(self._mark):
-            if (entry.namespace, entry.subresource, entry.code) != (self.places.namespace, "scale", 200):
-                continue
-            if entry.writes:
-                taken[entry.name].append(entry.at.timestamp())
-        return taken
+    def woken(self, seen: Seen) -> Mapping[str, float]:
+        """When each target's wake was first told to be done: accepted, or found to be so.
+
+        An API server that is slow may take a change and say nothing in time: whoever asks again finds it done.
+        """
+        done: dict[str, float] = {}
+        for result in seen.results:
+            if result.phase in (Phase.ACCEPTED, Phase.UNCHANGED) and result.replicas:
+                done[result.service] = min(result.at.timestamp(), done.get(result.service, math.inf))
+        return done
+
+    async def changed(self) -> Mapping[str, tuple[int, int]]:
+        """How often each target was changed since it was made, and the replicas that it has now."""
+        path = await self.places.kube.path(Ref("apps/v1", "Deployment", self.places.namespace, ""))
+        listed = await self.places.kube.call("GET", path)
+        return {
+            each["metadata"]["name"]: (each["metadata"]["generation"] - 1, each["spec"].get("replicas", 0))
+            for each in listed["items"]
+        }
 
     async def seen(self) -> Seen:
         """Everything that is durable of commands, results and decisions."""
@@ -221,12 +232,8 @@ class Rolling:
 
     async def _until_woken(self) -> None:
         async with asyncio.timeout(_PATIENCE):
-            # It lies in another process, and in the API server's log.
-            while not self.asked.keys() <= (await self.woken()).keys() & await self._ready():  # noqa: ASYNC110
+            while not self.asked.keys() <= _ready(await self.seen()):  # noqa: ASYNC110 - it lies in Kafka
                 await asyncio.sleep(_LOOK_AGAIN)
-
-    async def _ready(self) -> set[str]:
-        return {result.service for result in (await self.seen()).results if result.ready_replicas > 0}
 
     async def _until_known(self) -> None:
         """Wait until workers know what every target has."""
@@ -247,6 +254,10 @@ class Rolling:
                 await self.places.kube.apply(_policy(name), self.places.namespace)
 
         await asyncio.gather(*(create(name, 0) for name in self.sleepers), *(create(name, 1) for name in self.busy))
+
+
+def _ready(seen: Seen) -> set[str]:
+    return {result.service for result in seen.results if result.ready_replicas > 0}
 
 
 def _policy(name: str) -> Manifest:
