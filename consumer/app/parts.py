@@ -93,6 +93,7 @@ def handler_of(commons: Commons, doors: ClusterDoors) -> ScaleHandler:
         prefix=settings.topic_prefix,
         mode=settings.mode,
         parallel=settings.handler_parallelism,
+        zero_within=settings.kafka_session_timeout,
     )
     return ScaleHandler(
         HandlerPorts(

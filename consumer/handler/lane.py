@@ -4,12 +4,13 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
 from consumer.core.asks import TAKEN
 from consumer.core.outcome import Command
+from consumer.core.reasons import span
 from consumer.core.service import Direction, Phase, ServiceKey
 from consumer.handler.approach import Answer, Approach
 from consumer.handler.calls import Calls
@@ -128,7 +129,20 @@ class Lane:
             await self._pause(ticket.command, wait)
 
     def _refusal(self, command: Command) -> Obstacle | None:
-        return self._pointless(command) or self._shop.scene.withholds(command, self._shop.clock.read().now)
+        now = self._shop.clock.read().now
+        return self._pointless(command) or self._too_late(command, now) or self._shop.scene.withholds(command, now)
+
+    def _too_late(self, command: Command, now: datetime) -> Obstacle | None:
+        """Why a sleep is left to be decided anew: a wake may have found the pods up meanwhile, and changed nothing."""
+        age, view = now - command.decided_at, self._shop.scene.view(TargetKey(command.key.namespace, command.target))
+        if command.direction is not Direction.ZERO or age <= self._shop.settings.zero_within:
+            return None
+        if view is not None and not view.replicas:
+            # An earlier try has landed, and that is to be told.
+            return None
+        message = f"the sleep of {command.key} was decided {span(age)} ago; it is judged anew"
+        code = TargetBusyError.code if self._trouble else "too-late"
+        return Obstacle(code, message, retryable=bool(self._trouble))
 
     def _pointless(self, command: Command) -> Obstacle | None:
         """Why nothing is waited for any more."""
@@ -198,7 +212,8 @@ class Lane:
 
     def _superseded(self, command: Command, why: Obstacle) -> Answer:
         view = self._shop.scene.view(TargetKey(command.key.namespace, command.target))
-        return Answer(Phase.SUPERSEDED, view, why)
+        # While the cluster is away it is asked for less and less often, not at every cycle.
+        return Answer(Phase.FAILED if why.retryable else Phase.SUPERSEDED, view, why)
 
     def _with_trouble(self, refusal: Obstacle) -> Obstacle:
         """Tell also why it was not carried out in time: while the cluster is away, nothing else says so."""

@@ -79,7 +79,8 @@ class HandlerSettings:
     `attempts` are the calls that one command gets before it is answered `failed`, but for those that give a target
     back: they are tried until the cluster answers, with the back-off `releases`. `deadline` is for one call,
     `drain` for all that is in flight when a partition goes, `parting` for the last commit after that. `pending`
-    bounds the commands that were read and not answered, `remembered` the services whose newest command is kept.
+    bounds the commands that were read and not answered, `remembered` the services whose newest command is kept. A zero
+    is not begun any more `zero_within` after it was decided: who stood still for so long may have a successor.
     """
 
     group: str = "handler"
@@ -89,6 +90,7 @@ class HandlerSettings:
     parallel: int = 64
     attempts: int = 8
     deadline: timedelta = timedelta(seconds=5)
+    zero_within: timedelta = timedelta(seconds=6)
     calls: Backoff = _BACKOFF
     releases: Backoff = _UNTIL_DONE
     log: Backoff = _BACKOFF

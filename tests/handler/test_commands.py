@@ -1,6 +1,7 @@
 """Commands from the log to the cluster and back: a timeline for each promise."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -288,6 +289,37 @@ async def test_a_server_that_says_when_to_come_again_is_obeyed(bed: Bed) -> None
         assert bed.phases() == ["observed"]
         await bed.later(25 * MS)
     assert bed.phases() == ["observed", "accepted"]
+
+
+@pytest.mark.parametrize(
+    ("after", "phase", "replicas"), [(6 * SECOND, "accepted", 0), (6 * SECOND + MS, "superseded", 1)]
+)
+async def test_a_sleep_that_was_decided_too_long_ago_is_left_to_be_decided_anew(
+    bed: Bed, after: timedelta, phase: str, replicas: int
+) -> None:
+    """The handler stood still; its successor has told a wake meanwhile that the pods are up, and nothing changed."""
+    awake = bed.targets.create(TARGET, replicas=1)
+    async with bed.running():
+        await settled()
+        late = zero(1, awake)
+        bed.clock.advance(late.decided_at + after - bed.clock.read().now)
+        bed.command(late)
+        await settled()
+    assert bed.phases()[-1] == phase
+    assert bed.results()[-1].replicas == replicas
+
+
+async def test_a_sleep_that_a_busy_cluster_did_not_take_in_time_has_failed_and_says_why(bed: Bed) -> None:
+    awake = bed.targets.create(TARGET, replicas=1)
+    async with bed.running():
+        await settled()
+        bed.targets.fail(TargetBusyError("429", 7 * SECOND))
+        bed.command(zero(1, awake))
+        await bed.later(8 * SECOND)
+        failed = bed.results()[-1]
+    assert failed.error is not None
+    assert (failed.phase.value, failed.error.code, failed.error.retryable) == ("failed", "busy", True)
+    assert "429" in failed.error.message
 
 
 async def test_a_call_that_landed_although_it_failed_is_found_out_by_reading_first(bed: Bed) -> None:
