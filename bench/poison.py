@@ -9,11 +9,12 @@ ended in the dead letters, once, and every request in a command.
 import argparse
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
@@ -51,12 +52,13 @@ class Figures:
 
     records: int
     wall: float
+    cpu: float
     peak: int
 
     def line(self, way: str) -> str:
         """As it is printed."""
-        pace = self.records / self.wall
-        return f"  {way:20} {self.wall:7.1f} s {pace:9.0f} records/s   peak {self.peak / 1e6:6.0f} MB"
+        cost = self.cpu / self.records * 1e6
+        return f"  {way:20} {self.wall:7.1f} s {self.records / self.wall:9.0f} records/s {cost:7.1f} µs cpu a record"
 
 
 def content(records: int) -> Iterator[bytes]:
@@ -79,38 +81,45 @@ async def fill(bootstrap: str, records: int) -> int:
     return written
 
 
-async def bare(bootstrap: str, end: int) -> float:
+async def bare(bootstrap: str, end: int) -> Figures:
     """Fetch it all in a loop and do nothing with it."""
     consumer, seen = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest"), 0
     consumer.assign([TopicPartition(Topic.REQUEST_COUNTS.under(PREFIX), 0)])
     async with consumer:
-        begun = perf_counter()
+        begun, cpu = perf_counter(), process_time()
         while seen < end:
             found = await consumer.getmany(timeout_ms=1_000)
             seen += sum(len(records) for records in found.values())
-        return perf_counter() - begun
+        return Figures(end, perf_counter() - begun, process_time() - cpu, 0)
 
 
 async def ours(bootstrap: str, end: int) -> Figures:
     """Let a worker of its own process read it all; its memory is looked at from outside."""
+    arguments = (bootstrap, PREFIX, str(end), str(REQUESTS), "0")
     worker = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench._reader", bootstrap, PREFIX, str(end), stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", "bench._reader", *arguments, stdout=asyncio.subprocess.PIPE
     )
     if worker.stdout is None:
         raise RuntimeError("a child's output was asked for, and is not there")
-    begun = wall = 0.0
+    begun = wall = idle = cpu = 0.0
     peak, progress = 0, Progress("read", end)
     async for line in worker.stdout:
         word, number = line.decode().split()
         if word == "reading" and not begun:
-            begun = perf_counter()
+            begun, idle = perf_counter(), processor(worker.pid)
         elif word == "read":
             progress.tell(int(number))
             peak = max(peak, memory(worker.pid))
-            wall = perf_counter() - begun
+            wall, cpu = perf_counter() - begun, processor(worker.pid) - idle
     if await worker.wait():
         raise RuntimeError("the worker ended by itself; its own lines say why")
-    return Figures(end, wall, peak)
+    return Figures(end, wall, cpu, peak)
+
+
+def processor(pid: int) -> float:
+    """Return the processor time of a process so far, in seconds: what a busy machine does not change."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory(pid: int) -> int:
@@ -153,11 +162,11 @@ async def main(records: int) -> None:
     """Measure and print."""
     async with broker() as bootstrap:
         end = await fill(bootstrap, records)
-        limit = Figures(end, await bare(bootstrap, end), 0)
+        limit = await bare(bootstrap, end)
         worker = await ours(bootstrap, end)
         print(f"\n{records} poison records in a row, {len(KINDS)} kinds of them, and {REQUESTS} requests:")
-        print(limit.line("bare getmany loop").partition("  peak")[0])
-        print(worker.line("our worker"), f"  {worker.wall / limit.wall:.1f} x")
+        print(limit.line("bare getmany loop"))
+        print(worker.line("our worker"), f"{worker.cpu / limit.cpu:6.1f} x, peak {worker.peak / 1e6:.0f} MB")
         print(await accounted(bootstrap, end))
 
 
