@@ -2,6 +2,7 @@
 
 import asyncio
 import pickle
+import shutil
 import sys
 import tempfile
 from datetime import timedelta
@@ -38,14 +39,31 @@ def main(seed: int | None, minutes: float, services: int, keep: Path | None, aga
         raise click.UsageError("name a seed, for example --seed 1")
     folder = keep or Path(tempfile.mkdtemp(prefix="elasti-chaos-run-"))
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = plan(seed, timedelta(minutes=minutes), services)
+    worth_a_look = True
+    try:
+        worth_a_look = code = bool(_run(seed, timedelta(minutes=minutes), services, folder))
+    except KeyboardInterrupt:
+        worth_a_look = False
+        raise
+    finally:
+        # What broke a promise is kept, whether that was asked for or not.
+        if keep is None and not worth_a_look:
+            shutil.rmtree(folder, ignore_errors=True)
+    sys.exit(int(code))
+
+
+def _run(seed: int, length: timedelta, services: int, folder: Path) -> int:
+    drawn = plan(seed, length, services)
     click.echo(
-        f"seed {seed}: {len(drawn.steps)} deeds and {len(drawn.calls)} requests in {minutes:g} minutes for {services} "
+        f"seed {seed}: {len(drawn.steps)} deeds and {len(drawn.calls)} requests in {length} for {services} "
         f"services; the plan is in {folder}/plan.json"
     )
     evidence = asyncio.run(run(drawn, folder, click.echo))
     (folder / _EVIDENCE).write_bytes(pickle.dumps(evidence))
-    sys.exit(report(evidence, click.echo))
+    code = report(evidence, click.echo)
+    if code:
+        click.echo(f"everything about it is in {folder}; judge it again by --again {folder}")
+    return code
 
 
 def _kept(folder: Path) -> Evidence:

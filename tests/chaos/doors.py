@@ -1,6 +1,8 @@
 """A TCP door between one process and one server: it can be cut, hold everything back, or be slow."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -44,9 +46,12 @@ class Door:
         task = asyncio.current_task()
         assert task is not None
         self._open.add(task)
-        # Ended by `_reset` or by the end of the run, its task was told all there is to tell.
-        with suppress(asyncio.CancelledError):
+        try:
             await self._carry(reader, writer)
+        except asyncio.CancelledError:
+            # By `_reset`: without lingering, the other end gets a reset in place of an end.
+            connection = writer.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.transport.abort()
         self._open.discard(task)
 
