@@ -30,6 +30,8 @@ class Warmth:
     last: ResultFact | None = None
     woken: ResultFact | None = None
     ready: ResultFact | None = None
+    up: ResultFact | None = None
+    """The first sight of a ready replica since there was none."""
     asked: ResultFact | None = None
     """The last request that came without the log."""
     raised: ResultFact | None = None
@@ -47,9 +49,19 @@ class Warmth:
         self._answered(result)
         if before is not None and before.uid == result.uid and not before.replicas and result.replicas:
             self._rose(result)
-        newly = self.woken is not None and (self.ready is None or self.ready.at < self.woken.at)
-        if newly and result.ready and result.replicas:
-            self.ready = result
+        if result.ready and result.replicas:
+            self.up = self.up or result
+        elif self.up is None or result.at >= self.up.at:
+            self.up = None
+        self._got_ready()
+
+    def _got_ready(self) -> None:
+        """A wake without the log may be told after what came of it."""
+        woken, up = self.woken, self.up
+        if woken is None or up is None or up.at < woken.at:
+            return
+        if self.ready is None or self.ready.at < woken.at:
+            self.ready = up
 
     def _answered(self, result: ResultFact) -> None:
         command = self.commands.get(result.command or "")
