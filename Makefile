@@ -1,7 +1,7 @@
 # Every task of this repository. `make help` lists them; ARGS="…" is passed on to the program behind a task.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bed cluster live longtime chaos bench up lock
+.PHONY: help demo test fuzz check bed cluster live longtime chaos bench up lock
 
 # The first Python that the project supports; `make PYTHON=/path/to/python …` chooses another one.
 FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -19,6 +19,9 @@ demo: .venv/.ready ## a real Kafka, worker, handler and gateway on a simulated c
 
 test: .venv/.ready ## the fast tests
 	.venv/bin/pytest -q $(ARGS)
+
+fuzz: .venv/.ready ## bad input of every kind, many more examples than `make test` tries (ARGS="-k gateway")
+	.venv/bin/pytest -q tests/fuzz --hypothesis-profile=fuzz --timeout 3600 $(ARGS)
 
 check: .venv/.ready ## style, types, direction of imports
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .
