@@ -54,6 +54,11 @@ class Owner:
         async with self._changed:
             await self._changed.wait_for(lambda: self.held == partitions)
 
+    async def holds_some(self) -> None:
+        """Wait until it owns any."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: bool(self.held))
+
     async def _now(self, what: str, partitions: frozenset[int]) -> None:
         async with self._changed:
             self.told.append((what, partitions))

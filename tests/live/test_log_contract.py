@@ -1,5 +1,6 @@
 """A real Kafka keeps the promises of the log's ports, the very ones that the memory twin is tested by."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -23,7 +24,7 @@ from consumer.adapters.kafka.topics import shown
 from consumer.ports import LogError, LogReader, Membership, Publisher, Subscription, Writers
 from schemas.topics import TOPICS, Topic
 from tests.contracts.log import LogReaderContract, PublisherContract, WritersContract
-from tests.contracts.log_bed import Bed, Owner, line
+from tests.contracts.log_bed import Bed, Owner, joined, line, names
 from tests.contracts.log_membership import MembershipContract
 
 
@@ -163,3 +164,34 @@ async def test_tls_files_that_can_not_be_read_are_named(prefix: str) -> None:
     connection = KafkaConnection("127.0.0.1:1", "SSL", ca_file=Path(f"/nowhere/{prefix}ca.pem"))
     with pytest.raises(LogError, match=r"ca\.pem"):
         connection.options()
+
+
+class Lingering(Owner):
+    """Is asked to finish, and takes as long as it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.let = asyncio.Event(), asyncio.Event()
+
+    async def lost(self, partitions: frozenset[int]) -> None:
+        self.asked.set()
+        await self.let.wait()
+        await super().lost(partitions)
+
+
+async def test_what_a_member_is_given_while_it_finishes_is_nobodys(bed: Bed) -> None:
+    topic, _ = names()
+    await bed.create(topic, 2)
+    subscription = Subscription(topic, (topic,))
+    member, leaving = bed.membership(subscription), Lingering()
+    await member.start(leaving)
+    await leaving.holds({0, 1})
+    stopping = asyncio.create_task(member.stop())
+    await leaving.asked.wait()
+    async with joined(bed, subscription) as (_, other):
+        # The one that leaves is still a member, and is given the other half.
+        await other.holds_some()
+        leaving.let.set()
+        await stopping
+        await other.holds({0, 1})
+    assert [what for what, _ in leaving.told] == ["gained", "lost"]

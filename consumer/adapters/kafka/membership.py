@@ -1,7 +1,7 @@
 """One member of a consumer group on Kafka: eager rebalances that nobody can sleep through."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -26,13 +26,36 @@ _FETCH_WAIT_MS = 100
 _PER_PARTITION = 1_048_576
 
 
-class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
+    """Hears of the rebalances of one consumer, as long as that one is ours.
+
+    A consumer that is on its way out takes part in another rebalance if it takes long enough: what it is given then is
+    nobody's, and not that of the member that comes after it.
+    """
+
+    def __init__(self, membership: "KafkaMembership") -> None:
+        self._membership = membership
+        self.listens = True
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002 - all of ours, always
+        """Give everything up before the group goes on; the protocol is eager."""
+        if self.listens:
+            await self._membership.give_up()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Hand over what is new."""
+        if self.listens:
+            await self._membership.assigned(list(assigned), lambda: self.listens)
+
+
+class KafkaMembership:
     """One dynamic member; static ones are missed only after their session time-out, polite stops included."""
 
     def __init__(self, connection: KafkaConnection, subscription: Subscription) -> None:
         self._connection = connection
         self._subscription = subscription
         self._consumer: AIOKafkaConsumer | None = None
+        self._listener: _Listener | None = None
         self._ownership: Ownership | None = None
         self._owned: frozenset[int] = frozenset()
         self._resumed: set[int] = set()
@@ -68,7 +91,8 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
             fetch_max_wait_ms=_FETCH_WAIT_MS,
             max_partition_fetch_bytes=_PER_PARTITION,
         )
-        consumer.subscribe(list(self._subscription.inputs), listener=self)
+        self._listener = _Listener(self)
+        consumer.subscribe(list(self._subscription.inputs), listener=self._listener)
         try:
             await consumer.start()
         except (KafkaError, OSError) as error:
@@ -83,24 +107,23 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
         options["request_timeout_ms"] = _JOIN_MS
         return options
 
-    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002 - all of ours, always
-        """Give everything up before the group goes on; the protocol is eager."""
-        await self._give_up()
-
-    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+    async def assigned(self, tps: Sequence[TopicPartition], still: Callable[[], bool]) -> None:
         """Hand over what is new; none of it is resumed, so nothing of it is returned, whatever is fetched meanwhile."""
-        tps = list(assigned)
-        self._owned = frozenset(tp.partition for tp in tps)
-        if not self._owned or self._ownership is None:
+        owned = frozenset(tp.partition for tp in tps)
+        if not owned:
             return
         try:
             await self._check()
-            self._must_be_together(tps)
-            await self._ownership.gained(self._owned)
+            self._must_be_together(owned, tps)
+            if not still() or self._ownership is None:
+                return
+            self._owned = owned
+            await self._ownership.gained(owned)
         except Exception as error:  # noqa: BLE001 - aiokafka swallows it, so the next fetch must say it
             self._trouble = _told("taking partitions over", error)
 
-    async def _give_up(self) -> None:
+    async def give_up(self) -> None:
+        """Let whoever has them finish what is owned."""
         lost, self._owned = self._owned, frozenset()
         self._resumed.clear()
         if not lost or self._ownership is None:
@@ -216,8 +239,10 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
 
     async def stop(self) -> None:
         """Finish what is owned, then leave at once."""
+        if self._listener is not None:
+            self._listener.listens = False
         try:
-            await self._give_up()
+            await self.give_up()
         finally:
             # Also when the finishing was cut off: a consumer that nobody stops would stay in the group, be given
             # partitions, and hand them to whoever joins with us next.
@@ -258,9 +283,9 @@ class KafkaMembership(ConsumerRebalanceListener):  # type: ignore[misc]  # aioka
             self._connection, (*self._subscription.inputs, *self._subscription.keyed)
         )
 
-    def _must_be_together(self, assigned: Sequence[TopicPartition]) -> None:
+    def _must_be_together(self, owned: frozenset[int], assigned: Sequence[TopicPartition]) -> None:
         """A member with another subscription in the group would tear a partition's topics apart."""
-        wanted = {TopicPartition(topic, partition) for partition in self._owned for topic in self._subscription.inputs}
+        wanted = {TopicPartition(topic, partition) for partition in owned for topic in self._subscription.inputs}
         if wanted != set(assigned):
             raise LogSetupError(
                 f"group {self._subscription.group}: a member reads other topics, so that partitions were torn apart; "
