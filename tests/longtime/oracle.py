@@ -267,10 +267,11 @@ class Oracle:
         """A worker is there again; who asked too long ago has gone."""
         self._works = True
         for service in list(self._owed.values()):
-            since = service.owed_since
-            if since is None or now - since <= MOST_AGE:
+            # Of several who asked meanwhile the last one counts.
+            asked = (moment for moment in (service.owed_since, service.requested_at) if moment is not None)
+            if now - max(asked) <= MOST_AGE:
                 service.owed_since = now
-            elif service.requested_at is None or now - service.requested_at > MOST_AGE:
+            else:
                 self._pay(service)
             service.retry_by = None
         for service in self._services.values():

@@ -155,6 +155,19 @@ def test_a_request_that_waited_for_a_worker_is_owed_a_wake_unless_it_waited_too_
     assert kinds(late) == []
 
 
+def test_of_several_requests_that_waited_for_a_worker_the_last_one_counts() -> None:
+    oracle, back = oracle_of(asleep=True), T0 + HOUR + 15 * MINUTE
+    oracle.stopped()
+    oracle.requested("web", T0 + HOUR)
+    oracle.requested("web", T0 + HOUR + 8 * MINUTE)
+    oracle.started(back)
+    up(oracle, back)
+    oracle.settled(back + SECOND)
+    assert kinds(oracle) == []
+    oracle.settled(back + 4 * SECOND)
+    assert kinds(oracle) == ["lost wake"]
+
+
 def test_a_wake_that_nothing_asked_for_is_needless() -> None:
     oracle = oracle_of(asleep=True)
     up(oracle, T0 + HOUR)
