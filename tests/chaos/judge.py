@@ -22,6 +22,8 @@ SEEN_WITHIN = timedelta(seconds=20)
 """From an edit to every process that follows it: a watch that was cut or held comes back within this."""
 _SURE = timedelta(milliseconds=100)
 """Clocks of brokers and of us differ by less: they run on one machine."""
+KNOWN_AFTER = timedelta(seconds=2)
+"""What the log had so long before a sleep is decided must be known to whoever decides."""
 _SCRAPED = timedelta(seconds=5)
 
 
@@ -186,7 +188,8 @@ class _Judge:
         command = known or max(asked, key=lambda each: each.decided_at, default=None)
         if command is None:
             return sight.at, sight.at
-        return command.decided_at, recorded.begun.get(command.id, command.decided_at)
+        begun = recorded.begun.get(command.id, command.decided_at)
+        return command.decided_at, min(begun, command.decided_at - KNOWN_AFTER)
 
     def _only_direct(self, spec: Spec, entry: Entry, cooling: Span) -> None:
         """A request that the log never saw: it is remembered by what came of it, unless that died too."""

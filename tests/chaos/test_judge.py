@@ -133,9 +133,10 @@ def test_a_zero_that_lands_behind_a_request_is_counted_and_has_to_be_undone() ->
 
 
 def test_what_its_cycle_could_not_know_of_is_no_reason_against_a_zero() -> None:
-    run = evidence(sights((0, 1), (22, 0), (24, 1)), [asked(19.5)], [zero(20)])
+    assert found(evidence(sights((0, 1), (22, 0), (24, 1)), [asked(18.5)], [zero(20)])) == set()
+    run = evidence(sights((0, 1), (22, 0), (24, 1)), [asked(17.5)], [zero(20)])
     assert found(run) == {Rule.COOLDOWN}
-    begun = {"zero-20": T0 + 19.2 * SECOND}
+    begun = {"zero-20": T0 + 17.2 * SECOND}
     assert found(replace(run, recorded=replace(run.recorded, begun=begun))) == set()
 
 
