@@ -232,7 +232,8 @@ class Batcher:
                 left = timedelta(seconds=max(deadline - loop.time(), 0.001))
                 outcome = await self._measurements.ask(question, now, min(left, self._request_limit))
         except TimeoutError:
-            outcome = Failure(UnknownCause.TIMEOUT, Blame.SERVER, f"{question.source} did not answer before the sweep ended")
+            late = f"{question.source} did not answer before the sweep ended"
+            outcome = Failure(UnknownCause.TIMEOUT, Blame.SERVER, late)
         self._count(_result(outcome))
         return outcome
 

@@ -186,9 +186,7 @@ async def _running(environment: Mapping[str, str], said: list[str]) -> AsyncIter
 
 
 @pytest.fixture
-async def watched(
-    secure: SecureKafka, cluster: ControlPlane, kube: Kube, namespace: str, prefix: str
-) -> Watched:
+async def watched(secure: SecureKafka, cluster: ControlPlane, kube: Kube, namespace: str, prefix: str) -> Watched:
     """All parts in the name of a user of their own, on a cluster with a policy for each way of being answered."""
     user = f"user-{prefix}"
     settings = Settings.model_validate(
