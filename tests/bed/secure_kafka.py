@@ -136,7 +136,9 @@ class _Entries(Request[_CreateAclsStruct | _DeleteAclsStruct | _AlterUsersStruct
         return self.struct
 
     def build(self, request_struct_class: type[RequestStruct]) -> RequestStruct:
-        raise NotImplementedError
+        """Return it; it has one form only."""
+        assert isinstance(self.struct, request_struct_class)
+        return self.struct
 
 
 @dataclass(frozen=True, slots=True)
