@@ -6,10 +6,13 @@ from consumer.checker.facts import CommandFact, Page, ResultFact
 from consumer.checker.run import OWN_MANAGER, TAKEN, Run, present
 from consumer.checker.verdict import Rule, Violation
 
+_TARGET_CHANGED = "target-changed"
+
 
 def settled(run: Run, page: Page) -> Iterator[Violation]:
     """Judge one service of a run that came to rest."""
-    results = list(present(page.results))
+    left = _left(page)
+    results = list(present([one for one in page.results if one.target != left]))
     if not results:
         return
     last = results[-1]
@@ -18,7 +21,7 @@ def settled(run: Run, page: Page) -> Iterator[Violation]:
         sentence = f"it has {actual} replicas, the last that was told of it is {last.replicas}, at {last.place}"
         yield _wrong(page, sentence, last)
     there = last.replicas if actual is None else actual
-    yield from _as_asked(page, results, there)
+    yield from _as_asked(page, [one for one in page.commands if one.target != left], results, there)
     yield from _as_shown(page, last)
     yield from _given_back(page, last, there)
 
@@ -27,9 +30,14 @@ def _wrong(page: Page, sentence: str, *facts: CommandFact | ResultFact) -> Viola
     return Violation(Rule.SETTLED, page.name, sentence, tuple(fact.place for fact in facts))
 
 
-def _as_asked(page: Page, results: list[ResultFact], there: int) -> Iterator[Violation]:
+def _left(page: Page) -> str | None:
+    """The target that was given back last since the policy named another one: what becomes of it is not ours."""
+    return next((one.target for one in reversed(page.commands) if one.code == _TARGET_CHANGED), None)
+
+
+def _as_asked(page: Page, asked: list[CommandFact], results: list[ResultFact], there: int) -> Iterator[Violation]:
     """The last command that took effect holds, unless somebody else changed the replicas since."""
-    commands = {command.id: command for command in page.commands}
+    commands = {command.id: command for command in asked}
     taken = [
         (index, commands[one.command])
         for index, one in enumerate(results)

@@ -6,10 +6,11 @@ import pytest
 
 from consumer.checker import Expectations, Outage, Record, Recording, Rule, check
 from consumer.core.policy import Pause, PauseKind
-from consumer.ports import PolicyEntry
+from consumer.core.service import TargetRef
+from consumer.ports import PolicyEntry, TargetKey
 from schemas.topics import TOPICS, Topic
 from tests.checker.runs import COOLDOWN, MINUTE, SECOND, SHOP, Shop
-from tests.checker.spoiling import found, of, without
+from tests.checker.spoiling import found, json_of, of, without
 from tests.longtime.__main__ import deeds_of
 from tests.longtime.drive import Drive
 from tests.longtime.trace import DEFAULT_START, draw
@@ -126,6 +127,22 @@ async def test_a_request_for_a_policy_that_went_wakes_nobody() -> None:
     assert len(given_back) == 1
     left = without(run, lambda one: one is given_back[0])
     assert Rule.SETTLED in rules(left, Expectations(quiet=True, actual={str(WEB): 0}))
+
+
+async def test_what_becomes_of_a_target_that_was_left_is_not_the_services_affair() -> None:
+    shop = Shop(policy(WEB, cooldown=COOLDOWN), partitions=1)
+    async with shop.open():
+        await shop.passes(3 * MINUTE)
+        assert shop.replicas(WEB) == 0
+        other = TargetRef("apps/v1", "Deployment", "web-next")
+        shop.targets.create(TargetKey(WEB.namespace, other), replicas=0, ready=0)
+        shop.policies.put(PolicyEntry(WEB, policy(WEB, cooldown=COOLDOWN, hash="h2", target=other)))
+        await shop.passes(3 * MINUTE)
+    run = shop.recording()
+    assert shop.replicas(WEB) == 0
+    assert [command["reason"] for command in map(json_of, found(run, of("scale-commands", direction="up")))]
+    assert rules(run, Expectations(quiet=True, actual={str(WEB): 0})) == set()
+    assert rules(run, Expectations(quiet=True, actual={str(WEB): 2})) == {Rule.SETTLED}
 
 
 async def test_who_handed_over_politely_wrote_nothing_after() -> None:
