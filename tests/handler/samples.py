@@ -12,6 +12,8 @@ from consumer.ports import TargetKey, TargetView
 
 T0 = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
+HOWEVER_LATE = timedelta.max
+"""For sleeps that were decided at `T0` and are carried out today: what protects them then has to hold by itself."""
 MS = timedelta(milliseconds=1)
 
 WEB = ServiceKey("shop", "web")

@@ -20,7 +20,7 @@ from schemas.partitioning import partition_for
 from schemas.scale_result import ScaleResult
 from schemas.topics import TOPICS, Topic
 from tests.handler.bed import PARTITIONS, HandPolicies, Told
-from tests.handler.samples import policy
+from tests.handler.samples import HOWEVER_LATE, policy
 
 FINAL = frozenset({Phase.ACCEPTED, Phase.UNCHANGED, Phase.SUPERSEDED, Phase.FAILED})
 LIMIT = 45.0
@@ -82,7 +82,7 @@ class Bench:
 @asynccontextmanager
 async def handling(access: Access, *keys: ServiceKey) -> AsyncIterator[Bench]:
     """Let a handler of these services run; it has seen them when the block begins."""
-    api, clock, told, settings = Api(access), BrokerClock(), Told(), HandlerSettings()
+    api, clock, told, settings = Api(access), BrokerClock(), Told(), HandlerSettings(zero_within=HOWEVER_LATE)
     scope = Field({key.namespace for key in keys})
     targets = KubernetesTargets(api, Watching(api, clock, chance), clock, scope)
     policies, log = HandPolicies(), MemoryLog(clock)

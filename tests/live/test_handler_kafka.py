@@ -29,7 +29,7 @@ from schemas.partitioning import partition_for
 from schemas.scale_result import ScaleResult
 from schemas.topics import Topic
 from tests.handler.bed import HandPolicies, Told
-from tests.handler.samples import policy, up, zero
+from tests.handler.samples import HOWEVER_LATE, policy, up, zero
 
 PARTITIONS = 3
 QUICK = Startup(timedelta(milliseconds=50))
@@ -45,7 +45,7 @@ class Stage:
     """One installation on a real broker: its topics, its cluster, its policies, and the worker's pen."""
 
     def __init__(self, kafka: EmbeddedKafka, prefix: str) -> None:
-        self.settings = HandlerSettings(prefix=prefix, drain=timedelta(milliseconds=500))
+        self.settings = HandlerSettings(prefix=prefix, drain=timedelta(milliseconds=500), zero_within=HOWEVER_LATE)
         self.connection = KafkaConnection(kafka.bootstrap)
         self.clock = BrokerClock()
         self.cluster = SimulatedCluster(self.clock)

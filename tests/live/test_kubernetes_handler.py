@@ -31,7 +31,7 @@ from schemas.topics import Topic
 from tests.bed.kube import Kube, KubeError, Ref
 from tests.bed.manifests import deployment, scaled_object
 from tests.handler.bed import Bed
-from tests.handler.samples import up, zero
+from tests.handler.samples import HOWEVER_LATE, up, zero
 from tests.live.elastiservices import following, resource
 
 WEB = TargetRef("apps/v1", "Deployment", "web")
@@ -50,7 +50,7 @@ class Stage:
         self.policy = Ref("elasti.truefoundry.com/v1alpha1", "ElastiService", namespace, "web")
         self.workload = Ref("apps/v1", "Deployment", namespace, "web")
         self.scaler = Ref("keda.sh/v1alpha1", "ScaledObject", namespace, "web")
-        self.bed = Bed(HandlerSettings(), BrokerClock())
+        self.bed = Bed(HandlerSettings(zero_within=HOWEVER_LATE), BrokerClock())
         self.api = Api(access)
         self._access = access
         self._seq = 0
