@@ -50,11 +50,6 @@ async def recorded(settings: Settings, progress: Progress | None = None) -> Reco
         return Recording(tuple([record async for record in reading]), partitions)
 
 
-async def partitions(settings: Settings) -> int:
-    """Return how many partitions every keyed topic has; raises LogError."""
-    return await partitions_of(settings)
-
-
 def _groups(settings: Settings) -> tuple[str, str]:
     ours = WorkerSettings(prefix=settings.topic_prefix, group=settings.worker_group, tenants=settings.tenants)
     worker = ours.subscription().group

@@ -96,6 +96,8 @@ def command(settings: Settings, *, as_json: bool, **given: object) -> int:
     violated, 1 when something is, 3 when the run can not be read.
     """
     wish = _wish(given)
+    if wish.recording is not None and wish.save is not None:
+        raise click.UsageError(f"--save keeps what Kafka has, and {wish.recording} is a file already; leave one out")
     if wish.recording is None:
         needs_kafka(settings)
     try:
@@ -135,9 +137,10 @@ def _of_file(path: Path, wish: _Wish) -> Verdict:
 
 async def _of_log(settings: Settings, wish: _Wish) -> Verdict:
     # Loaded here: `--help` must not wait for Kafka's client.
-    from consumer.app.verifying import partitions, records  # noqa: PLC0415
+    from consumer.app.log import partitions_of  # noqa: PLC0415
+    from consumer.app.verifying import records  # noqa: PLC0415
 
-    count = await partitions(settings)
+    count = await partitions_of(settings)
     checker = Checker(count)
     with ExitStack() as files:
         writing = files.enter_context(Writing(wish.save, count)) if wish.save is not None else None

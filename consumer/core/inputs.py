@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from consumer.core.policy import Policy
 from consumer.core.service import Mode, Phase, ServiceKey, TargetRef
+
+KNOWN_WITHIN: Final = timedelta(seconds=2)
+"""A sleep is decided with everything read that the inputs held so long before, however long its cycle took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,7 @@ class Surroundings:
     `stale_after`: an answer older than this is not believed (max of 2 intervals and 2 x the last sweep).
     `budget_left`: how many more services of this partition may be put to sleep now.
     `frozen`: who froze the sleeps and why, or None. `conflict`: the older policy that names the same
-    service or target, or None. `inputs_read`: the inputs are read up to where they ended when the cycle began.
+    service or target, or None. `inputs_read`: the inputs are read up to where they ended at most `KNOWN_WITHIN` before.
     """
 
     cause: RecordCause | CycleCause

@@ -4,19 +4,20 @@ from collections import OrderedDict
 from datetime import datetime, timedelta
 from typing import Final
 
+from consumer.core.inputs import KNOWN_WITHIN
 from consumer.core.outcome import Command
 from consumer.core.service import Direction, ServiceKey
 
-_UNSURE_FOR: Final = timedelta(seconds=4)
-"""Who decides knows what the log had two seconds before, and two clocks may differ by as much: each is sure to one."""
+_UNSURE_FOR: Final = KNOWN_WITHIN + timedelta(seconds=2)
+"""Two clocks may differ by two seconds more: each is sure to one."""
 
 
 class Knocks:
     """The requests that came without the log: those under way, those still to be told, and when the last ones were.
 
-    A worker judges a sleep with everything read that the log had two seconds before. So what it decided well after the
-    log got a request was decided with it, and everything before without. Of a request that woke its target, or failed,
-    it is enough that it came: the target is not any more what an older zero expects, or whoever asked knows.
+    A worker judges a sleep with everything read that the log had `KNOWN_WITHIN` before. So what it decided well after
+    the log got a request was decided with it, and everything before without. Of a request that woke its target, or
+    failed, it is enough that it came: the target is not any more what an older zero expects, or whoever asked knows.
     """
 
     def __init__(self, room: int) -> None:

@@ -17,13 +17,14 @@ from consumer.core.reasons import Code
 from consumer.core.remembering import remembered
 from consumer.core.replay import Judged, Occasion, judge
 from consumer.core.service import Direction, Mode, Phase, ServiceKey, strictest
-from consumer.core.state import Mark, ServiceState
+from consumer.core.state import ServiceState
 from consumer.core.window import Window
 from consumer.ports import Moment, Output, PolicyEntry, Record, Subject
 from consumer.telemetry import Presence
 from consumer.wire.messages import path_of
 from consumer.worker.alarms import Alarms
 from consumer.worker.budget import SleepBudget
+from consumer.worker.forgotten import Forgotten
 from consumer.worker.intake import Fact, request_seen
 from consumer.worker.journal import Journal
 from consumer.worker.outputs import Outputs
@@ -72,8 +73,7 @@ class Desk:
         self._budget = SleepBudget.of(states.values())
         self._owed = {key for key, state in states.items() if state.policy_uid is None}
         self._logged: dict[ServiceKey, tuple[str, str]] = {}
-        # What was applied to the forgotten is kept: an owner before us may not have moved its offsets so far.
-        self._left: dict[ServiceKey, tuple[Mark, ...]] = {}
+        self._forgotten = Forgotten(shared.settings.most_owed)
         self._full_said_at: datetime | None = None
         self.states = states
         self.journal = Journal()
@@ -242,7 +242,7 @@ class Desk:
         state = self.states.get(key)
         if state is None or state.policy_uid is None:
             # It is ours from now on, whatever was seen or owed before.
-            state = state or ServiceState(key, first_seen_at=moment.now, marks=self._left.pop(key, ()))
+            state = state or ServiceState(key, first_seen_at=moment.now, marks=self._forgotten.back(key))
             state = replace(state, first_seen_at=moment.now)
         if entry.policy is None:
             self._keep(key, state)
@@ -273,7 +273,7 @@ class Desk:
         policy = last or (known.policy if known is not None else None) or remembered(state)
         if policy is not None:
             self._release(key, policy, state, moment, Code.POLICY_DELETED)
-        self._left[key] = state.marks
+        self._forgotten.keep(key, state.marks)
         self._forget(key)
 
     def _release(
@@ -329,7 +329,7 @@ class Desk:
         if key not in self._policies and len(self._owed) >= self._shared.settings.most_owed:
             self._turned_away(key, moment.now)
             return None
-        return ServiceState(key, first_seen_at=moment.now, marks=self._left.pop(key, ()))
+        return ServiceState(key, first_seen_at=moment.now, marks=self._forgotten.back(key))
 
     def _turned_away(self, key: ServiceKey, now: datetime) -> None:
         """Say now and then that no more of nobody's services are remembered."""

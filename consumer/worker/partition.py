@@ -10,6 +10,7 @@ from typing import NamedTuple
 import structlog
 
 from consumer.core.answers import Answers
+from consumer.core.inputs import KNOWN_WITHIN
 from consumer.core.service import Direction, ServiceKey
 from consumer.errors import first_error
 from consumer.ports import FencedError, LogError, Moment, PolicyEntry, PolicyGone, Record, Subject, Writer
@@ -30,8 +31,7 @@ _CHUNK = 200
 _HEAVY = 8_000_000
 # What Python keeps of a header with nothing in it: a million bytes of them hold 300,000.
 _HEADER = 150
-# What the log had twice so long before a sleep is decided is known to whoever decides, however long measuring took.
-_KNOWN_AFTER = timedelta(seconds=1)
+_KNOWN_AFTER = KNOWN_WITHIN / 2
 _CATCHING_UP, _LOOK_AGAIN = 20, timedelta(milliseconds=20)
 
 
@@ -281,7 +281,7 @@ class Partition:
             if clock.read().now - asked >= _KNOWN_AFTER:
                 asked, ends = clock.read().now, await self._caught_up()
             async with self._turn() as moment:
-                known = moment.now < asked + 2 * _KNOWN_AFTER and await self._inputs_read(ends)
+                known = moment.now < asked + KNOWN_WITHIN and await self._inputs_read(ends)
                 conditions = Conditions(moment, known, max(2 * interval, 2 * took))
                 for key in keys[start : start + _CHUNK]:
                     self._desk.evaluate(key, swept.get(key), answers.get(key), conditions)

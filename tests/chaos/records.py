@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from consumer.adapters.kafka.connection import admin
-from consumer.app import log
-from consumer.checker.records import GROUP, OFFSETS, Record, Recording
+from consumer.app import verifying
+from consumer.checker.records import Record, Recording
 from consumer.settings import Settings
 from schemas.cloudevents import TRACEPARENT, header
 from schemas.codec import Undecodable, decode, decode_request_count
@@ -17,7 +16,7 @@ from schemas.origin import origin_of
 from schemas.partitioning import partition_for
 from schemas.scale_command import Direction, ScaleCommand
 from schemas.scale_result import Phase, ScaleResult
-from schemas.topics import TOPICS, Topic
+from schemas.topics import Topic
 
 M = TypeVar("M", bound=Message)
 
@@ -56,17 +55,8 @@ class Recorded:
 
 async def recorded(settings: Settings) -> Recorded:
     """Read every topic to its end, and where the groups stand."""
-    records: list[Record] = []
-    reader = log.reader(settings)
-    for spec in TOPICS:
-        topic = spec.topic.under(settings.topic_prefix)
-        for partition in range(spec.partitions(settings.partitions)):
-            async for some in reader.read_to_end(topic, partition):
-                records += [
-                    Record(spec.topic, each.partition, each.offset, each.at, each.key, each.value, each.headers)
-                    for each in some
-                ]
-    records += await _offsets(settings, records[-1].time)
+    recording = await verifying.recorded(settings)
+    records = list(recording.records)
     logged, arrived = _requests(records, settings.partitions)
     return Recorded(
         records=records,
@@ -108,25 +98,3 @@ def _messages(records: Sequence[Record], topic: Topic, model: type[M]) -> list[M
     """Return what can be read of a topic; what can not is the checker's affair."""
     read = (decode(model, record.value) for record in records if record.topic == topic)
     return [message for message in read if not isinstance(message, Undecodable)]
-
-
-async def _offsets(settings: Settings, now: datetime) -> list[Record]:
-    """Where each group stands in each topic."""
-    found = []
-    async with admin(log.connection_of(settings, "chaos")) as client:
-        groups = [name for name, *_ in await client.list_consumer_groups() if name.startswith(settings.topic_prefix)]
-        for group in groups:
-            for place, committed in (await client.list_consumer_group_offsets(group)).items():
-                kind = place.topic.removeprefix(settings.topic_prefix)
-                found.append(
-                    Record(
-                        topic=OFFSETS,
-                        partition=place.partition,
-                        offset=-1,
-                        time=now,
-                        key=kind.encode(),
-                        value=str(committed.offset).encode(),
-                        headers=((GROUP, group.encode()),),
-                    )
-                )
-    return found

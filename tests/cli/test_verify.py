@@ -80,6 +80,7 @@ def test_how_long_a_wake_may_take(
     [
         ((), "no Kafka is named", 2),
         (("--recording", "absent.jsonl"), "absent.jsonl", 3),
+        (("--recording", "absent.jsonl", "--save", "kept.jsonl"), "leave one out", 2),
         (("--recording", "README.md"), "README.md, line 1: not JSON", 3),
         (("--outage", "yesterday"), '"yesterday" is no time span', 2),
         (("--outage", "2026-01-31T09:30:00/2026-01-31T09:40:00"), "is no time span", 2),

@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -12,20 +11,19 @@ from aiokafka import AIOKafkaProducer
 
 from bench._loads import CountedJudges, SlowServer, asking, seen_up
 from consumer.adapters.embedded_kafka import EmbeddedKafka
-from consumer.adapters.kafka import KafkaConnection, KafkaPublisher, KafkaReader, create_topics
+from consumer.adapters.kafka import KafkaConnection, KafkaReader, create_topics
 from consumer.adapters.prometheus import PrometheusMeasurements
 from consumer.core.service import ServiceKey
 from consumer.ports import Writer, Writers
 from consumer.scalers.batcher import Batcher
 from consumer.scalers.judges import SweepJudges
 from consumer.scalers.registry import Registry
-from consumer.worker.settings import WorkerPorts, WorkerSettings
-from consumer.worker.worker import Worker
 from schemas.codec import Undecodable, decode
 from schemas.partitioning import partition_for, record_key
 from schemas.scale_command import ScaleCommand
 from schemas.topics import Topic
 from tests.live.worker_process import ports_on, settings_of
+from tests.live.working import working
 from tests.worker.bed import Listed
 
 pytestmark = pytest.mark.live
@@ -45,19 +43,6 @@ class Counted:
     async def open(self, partition: int) -> Writer:
         self.opened += 1
         return await self._real.open(partition)
-
-
-@asynccontextmanager
-async def running(ports: WorkerPorts, settings: WorkerSettings) -> AsyncIterator[Worker]:
-    worker = Worker(ports, settings)
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(worker.run())
-        try:
-            yield worker
-        finally:
-            await worker.stop()
-    assert isinstance(ports.publisher, KafkaPublisher)
-    await ports.publisher.close()
 
 
 async def commands(kafka: EmbeddedKafka, prefix: str) -> list[ScaleCommand]:
@@ -97,7 +82,7 @@ async def test_a_worker_that_is_behind_keeps_its_place_its_bounds_and_everybody_
         for number in range(BACKLOG):
             await ask(producer, prefix, BUSY[number % len(BUSY)])
         await producer.flush()
-        async with running(replace(plain, writers=writers), settings) as worker:
+        async with working(replace(plain, writers=writers), settings) as worker:
             await ask(producer, prefix, "web")
             most = 0
             async with asyncio.TaskGroup() as tasks:
@@ -126,7 +111,7 @@ async def test_sweeps_of_a_server_that_is_slower_than_the_cycle_do_not_pile_up(
         for key in keys:
             now = plain.clock.read().now
             await plain.publisher.publish(seen_up(key, settings, partitions=PARTITIONS, now=now))
-        async with running(replace(plain, policies=policies, judges=judges), settings):
+        async with working(replace(plain, policies=policies, judges=judges), settings):
             await judges.until(4 * PARTITIONS)
             # Each partition sweeps for itself, and the server is asked no more at once than it was to be.
             assert judges.most <= PARTITIONS

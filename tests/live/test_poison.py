@@ -10,13 +10,14 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 
 from consumer.adapters.embedded_kafka import EmbeddedKafka
-from consumer.adapters.kafka import KafkaConnection, KafkaPublisher, KafkaReader, create_topics
+from consumer.adapters.kafka import KafkaConnection, KafkaReader, create_topics
 from consumer.ports import Record
 from consumer.worker.worker import Worker
 from schemas.dead_letter import OFFSET, said_of
 from schemas.topics import Topic
 from tests.live.raw_batches import send
 from tests.live.worker_process import ports_on, settings_of
+from tests.live.working import working
 
 pytestmark = pytest.mark.live
 
@@ -29,15 +30,8 @@ async def worker(kafka: EmbeddedKafka, prefix: str) -> AsyncIterator[Worker]:
     """A worker that owns the only partition."""
     settings = settings_of(prefix)
     ports = ports_on(kafka.bootstrap, settings, ["web"])
-    working = Worker(ports, settings)
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(working.run())
-        try:
-            yield working
-        finally:
-            await working.stop()
-    assert isinstance(ports.publisher, KafkaPublisher)
-    await ports.publisher.close()
+    async with working(ports, settings) as owner:
+        yield owner
 
 
 @asynccontextmanager

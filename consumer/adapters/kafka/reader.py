@@ -2,15 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaError
 
+from consumer.adapters.kafka.assigned import assigned
 from consumer.adapters.kafka.connection import KafkaConnection, admin, records_of
-from consumer.adapters.kafka.leaving import end_client
 from consumer.adapters.kafka.topics import partition_counts
-from consumer.ports import Guarded, LogError, Operation, Permit, Record
+from consumer.ports import LogError, Record
 
 _BATCH = 2_000
 _WAIT_MS = 1_000
@@ -83,22 +82,5 @@ class KafkaReader:
                 for records in found.values():
                     yield records_of(records)
 
-    @asynccontextmanager
-    async def _consumer(self, *tps: TopicPartition) -> AsyncIterator[AIOKafkaConsumer]:
-        consumer = AIOKafkaConsumer(
-            **self._connection.options(),
-            auto_offset_reset="earliest",
-            enable_auto_commit=False,
-            isolation_level="read_committed",
-            max_partition_fetch_bytes=_PER_PARTITION,
-        )
-        consumer.assign(tps)
-        try:
-            await consumer.start()
-            yield consumer
-        except (KafkaError, OSError, IllegalStateError) as error:
-            topics = sorted({tp.topic for tp in tps})
-            needed = [Permit(Guarded.TOPIC, topic, Operation.READ) for topic in topics]
-            raise self._connection.failed(f"reading {', '.join(topics)}", error, *needed) from error
-        finally:
-            await end_client(consumer.stop)
+    def _consumer(self, *tps: TopicPartition) -> AbstractAsyncContextManager[AIOKafkaConsumer]:
+        return assigned(self._connection, tps, level="read_committed", per_partition=_PER_PARTITION)

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaError
 
+from consumer.adapters.kafka.assigned import assigned
 from consumer.adapters.kafka.connection import KafkaConnection, admin, records_of
 from consumer.ports import LogError, Record
 
@@ -14,7 +14,7 @@ _BATCH = 2_000
 _WAIT_MS = 1_000
 _REQUESTS_WITHOUT_ANSWER = 3
 # What is fetched ahead is kept for each partition; a run of thousands of partitions must fit into memory.
-_PER_PARTITION = 1_048_576
+_AHEAD = 1_048_576
 
 Places = dict[TopicPartition, int]
 
@@ -40,8 +40,8 @@ class KafkaRecorder:
         the others everything that was appended. Raises LogError when nothing comes although the end is not reached.
         """
         async with (
-            self._consumer(_places(committed), "read_committed") as ours,
-            self._consumer(_places(uncommitted), "read_uncommitted") as inputs,
+            assigned(self._connection, _places(committed), level="read_committed", per_partition=_AHEAD) as ours,
+            assigned(self._connection, _places(uncommitted), level="read_uncommitted", per_partition=_AHEAD) as inputs,
         ):
             # All ends before any record: what is written meanwhile is of another run.
             parts = [(consumer, await _ends(consumer)) for consumer in (inputs, ours)]
@@ -74,25 +74,6 @@ class KafkaRecorder:
                 f"Kafka at {self._connection.bootstrap}: reading has stood still {before} offsets before the end for "
                 f"{patience:.0f} s; see that its brokers run, can be reached, and lead all partitions"
             ) from error
-
-    @asynccontextmanager
-    async def _consumer(self, places: Sequence[TopicPartition], level: str) -> AsyncGenerator[AIOKafkaConsumer, None]:
-        consumer = AIOKafkaConsumer(
-            **self._connection.options(),
-            auto_offset_reset="earliest",
-            enable_auto_commit=False,
-            isolation_level=level,
-            max_partition_fetch_bytes=_PER_PARTITION,
-        )
-        consumer.assign(places)
-        try:
-            await consumer.start()
-            yield consumer
-        except (KafkaError, OSError, IllegalStateError) as error:
-            what = ", ".join(sorted({place.topic for place in places}))
-            raise self._connection.failed(f"reading {what}", error) from error
-        finally:
-            await consumer.stop()
 
 
 def _places(topics: Mapping[str, int]) -> list[TopicPartition]:
