@@ -12,7 +12,7 @@ import click
 
 from consumer.telemetry import configure_logging
 from tests.chaos.evidence import Evidence
-from tests.chaos.plan import plan
+from tests.chaos.plan import Plan, plan, without_kafka
 from tests.chaos.report import report
 from tests.chaos.run import run
 
@@ -23,9 +23,17 @@ _EVIDENCE = "evidence.pickle"
 @click.option("--seed", type=int, help="What the plan is drawn from: the same seed, the same plan.")
 @click.option("--minutes", type=click.FloatRange(0.5, 30), default=5.0, show_default=True, help="How long faults last.")
 @click.option("--services", type=click.IntRange(10, 1000), default=200, show_default=True, help="How many there are.")
+@click.option(
+    "--without-kafka",
+    "blackout",
+    type=click.FloatRange(0.5, 60),
+    help="Break nothing but Kafka, for this many minutes: direct wakes carry the traffic.",
+)
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep the plan, the logs and the evidence here.")
 @click.option("--again", type=click.Path(path_type=Path, exists=True), help="Only judge anew what was kept there.")
-def main(seed: int | None, minutes: float, services: int, keep: Path | None, again: Path | None) -> None:
+def main(  # noqa: PLR0913, PLR0917 - one parameter an option
+    seed: int | None, minutes: float, services: int, blackout: float | None, keep: Path | None, again: Path | None
+) -> None:
     """Break the system by a plan drawn from a seed; exit 1 when it broke a promise.
 
     A real Kafka of two brokers, a Prometheus and a Kubernetes control plane are started, and workers, handlers and
@@ -41,7 +49,11 @@ def main(seed: int | None, minutes: float, services: int, keep: Path | None, aga
     folder.mkdir(parents=True, exist_ok=True)
     worth_a_look = True
     try:
-        worth_a_look = code = bool(_run(seed, timedelta(minutes=minutes), services, folder))
+        if blackout is None:
+            drawn = plan(seed, timedelta(minutes=minutes), services)
+        else:
+            drawn = without_kafka(seed, timedelta(minutes=blackout), services)
+        worth_a_look = code = bool(_run(drawn, folder))
     except KeyboardInterrupt:
         worth_a_look = False
         raise
@@ -52,11 +64,10 @@ def main(seed: int | None, minutes: float, services: int, keep: Path | None, aga
     sys.exit(int(code))
 
 
-def _run(seed: int, length: timedelta, services: int, folder: Path) -> int:
-    drawn = plan(seed, length, services)
+def _run(drawn: Plan, folder: Path) -> int:
     click.echo(
-        f"seed {seed}: {len(drawn.steps)} deeds and {len(drawn.calls)} requests in {length} for {services} "
-        f"services; the plan is in {folder}/plan.json"
+        f"seed {drawn.seed}: {len(drawn.steps)} deeds and {len(drawn.calls)} requests in {drawn.length} for "
+        f"{len(drawn.fleet)} services; the plan is in {folder}/plan.json"
     )
     evidence = asyncio.run(run(drawn, folder, click.echo))
     (folder / _EVIDENCE).write_bytes(pickle.dumps(evidence))

@@ -130,7 +130,15 @@ class Load:
     value: int
 
 
-Deed = Kill | Zombie | Visit | Break | Away | Deceive | Edit | Load
+@dataclass(frozen=True, slots=True)
+class Rename:
+    """An application tells its metric by another name for a while; a query with `or vector(0)` sees a perfect zero."""
+
+    service: str
+    length: timedelta
+
+
+Deed = Kill | Zombie | Visit | Break | Away | Deceive | Edit | Load | Rename
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,21 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from tests.chaos.deeds import Away, Break, Deceive, Deed, Edit, Kill, Load, Outage, Server, Trouble, Visit, Zombie
+from tests.chaos.deeds import (
+    Away,
+    Break,
+    Deceive,
+    Deed,
+    Edit,
+    Kill,
+    Load,
+    Outage,
+    Rename,
+    Server,
+    Trouble,
+    Visit,
+    Zombie,
+)
 from tests.chaos.edits import Editor
 from tests.chaos.plan import STEADY
 from tests.chaos.processes import Span
@@ -51,6 +65,8 @@ class Faults:
             case Load(service, value):
                 world.load(service, value)
                 self.loads.append((datetime.now(UTC), service, value))
+            case Rename(service, length):
+                await world.renamed(service, length)
         self.done[_name(deed)] += 1
 
     async def _on_a_process(self, deed: Kill | Zombie | Visit) -> None:

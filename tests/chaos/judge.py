@@ -32,6 +32,7 @@ class Rule(StrEnum):
 
     WAKES = "a request that was acknowledged wakes"
     IN_TIME = "it wakes in time"
+    SERVED = "without Kafka gateways take every request"
     KEPT = "a request that the log acknowledged is in it"
     COOLDOWN = "no zero is decided within the cooldown after a request"
     UNDONE = "a zero that lands behind a request is undone"
@@ -104,6 +105,9 @@ class _Judge:
             self._held(spec)
         if not self._evidence.came_to_rest:
             self._find(Rule.QUIET, "", self._evidence.ended, "replicas still changed when the time for that was over")
+        if self._evidence.plan.without_kafka and self._evidence.refused:
+            words = f"{self._evidence.refused} requests were refused, though handlers could wake"
+            self._find(Rule.SERVED, "", self._evidence.stopped, words)
         self._pods()
         return Judgement(tuple(self._findings), tuple(sorted(self._delays)), tuple(zeros), self._forgotten)
 
@@ -250,7 +254,8 @@ class _Judge:
 
     def _away(self, span: Span) -> timedelta:
         """How much of this time a server that every wake needs was away."""
-        spans = [each for server, each in self._evidence.done.away if server is not Server.PROMETHEUS]
+        needed = {Server.API} if self._evidence.plan.without_kafka else {Server.API, Server.KAFKA}
+        spans = [each for server, each in self._evidence.done.away if server in needed]
         total, end = timedelta(), span.began
         for each in sorted(spans, key=lambda one: one.began):
             begin = max(each.began, end)

@@ -1,8 +1,8 @@
 """The plan of a run: drawn from the seed before anything starts, so that the same seed gives the same plan."""
 
 import random
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
@@ -17,27 +17,39 @@ from tests.chaos.deeds import (
     Lie,
     Load,
     Outage,
+    Rename,
     Server,
     Step,
     Trouble,
     Visit,
     Zombie,
 )
-from tests.chaos.fleet import Spec, draw
+from tests.chaos.fleet import Spec, Trigger, draw
 
 WORKERS, HANDLERS, GATEWAYS = ("w1", "w2", "w3"), ("h1", "h2"), ("g1", "g2")
 SPARES = ("w4", "h3")
 STEADY = (*WORKERS, *HANDLERS, *GATEWAYS)
 SESSION = timedelta(seconds=3)
+AHEAD = {name: timedelta(minutes=minutes) for name, minutes in (("w1", 2.5), ("w2", -2.5), ("h2", 5), ("g2", -5))}
+"""Clocks of machines that are wrong for the whole run: two workers are five minutes apart, and two handlers."""
 
 # Per minute; five minutes give 55 kills, 22 zombies, 10 members that come and go.
 _KILLS, _ZOMBIES, _VISITS = 11, 4.4, 2
 _BREAKS, _LIES, _EDITS = 9, 2.2, 7
+_RENAMES = 0.6
 _BROKER, _API, _DARK = 1.0, 0.8, 0.4
 _WAVE, _STORM = timedelta(seconds=25), timedelta(seconds=8)
 """Faults come in storms, several at once; in between the system has time to do its work, so that it can be judged."""
 _START = timedelta(seconds=6)
 """What a process needs to be itself again."""
+_LULL = (0.7, 0.82)
+"""In this part of a run nobody asks for anything: the whole fleet, which is busy before, falls idle at once."""
+_BUSY = timedelta(seconds=25)
+_LOAD = 40
+_AROUND = timedelta(seconds=60)
+"""What a run without Kafka has before and after: time to fall asleep, and to catch up."""
+_SELDOM = 6
+"""Without Kafka nothing falls asleep: services are asked for seldom, so that there are some to wake to the end."""
 
 
 class Way(StrEnum):
@@ -71,6 +83,10 @@ class Plan:
     fleet: tuple[Spec, ...]
     steps: tuple[Step, ...]
     calls: tuple[Call, ...]
+    lull: tuple[timedelta, timedelta] | None = None
+    """From when to when nobody asks for anything."""
+    without_kafka: bool = False
+    """Whether nothing is broken but Kafka, which is away for most of the run, and direct wakes carry the traffic."""
 
     def count(self, kind: type) -> int:
         """How many deeds of a kind there are."""
@@ -81,6 +97,8 @@ class Plan:
         return {
             "seed": self.seed,
             "seconds": self.length.total_seconds(),
+            "ahead": {name: ahead.total_seconds() for name, ahead in AHEAD.items()},
+            "lull": [each.total_seconds() for each in self.lull or ()],
             "fleet": [{**asdict(spec), "cooldown": spec.cooldown.total_seconds()} for spec in self.fleet],
             "steps": [step.told() for step in self.steps],
             "calls": [{**asdict(call), "at": call.at.total_seconds()} for call in self.calls],
@@ -91,6 +109,10 @@ def plan(seed: int, length: timedelta, services: int) -> Plan:
     """Draw the plan of a seed."""
     chance = random.Random(seed)
     fleet = draw(chance, services)
+    lull = (length * _LULL[0], length * _LULL[1])
+    renames = list(_renames(chance, length, fleet))
+    renamed = {step.deed.service for step in renames if isinstance(step.deed, Rename)}
+    steady = [spec for spec in fleet if spec.by_metric and spec.name not in renamed]
     steps = [
         *_deaths(chance, length),
         *_visits(chance, length),
@@ -98,16 +120,29 @@ def plan(seed: int, length: timedelta, services: int) -> Plan:
         *_outages(chance, length),
         *_lies(chance, length),
         *_edits(chance, length, fleet),
-        *_loads(chance, length, fleet),
+        *renames,
+        *_loads(chance, length, steady, lull),
     ]
-    calls = [call for spec in fleet for call in _calls(chance, length, spec)]
-    return Plan(
-        seed=seed,
-        length=length,
-        fleet=fleet,
-        steps=tuple(sorted(steps, key=lambda step: step.at)),
-        calls=tuple(sorted(calls, key=lambda call: call.at)),
-    )
+    calls = [call for spec in fleet for call in _calls(chance, length, spec) if not lull[0] <= call.at < lull[1]]
+    return Plan(seed, length, fleet, _in_order(steps), _by_time(calls), lull)
+
+
+def without_kafka(seed: int, away: timedelta, services: int) -> Plan:
+    """Draw a plan in which both brokers are dead for that long, and requests come to the gateways alone."""
+    chance = random.Random(seed)
+    fleet = draw(chance, services)
+    length = away + 2 * _AROUND
+    steps = [Step(_AROUND, Away(Server.KAFKA, Outage.KILL, away, lesser=lesser)) for lesser in (False, True)]
+    calls = [replace(call, way=Way.GATEWAY) for spec in fleet for call in _calls(chance, length, spec, seldom=_SELDOM)]
+    return Plan(seed, length, fleet, _in_order(steps), _by_time(calls), without_kafka=True)
+
+
+def _in_order(steps: Iterable[Step]) -> tuple[Step, ...]:
+    return tuple(sorted(steps, key=lambda step: step.at))
+
+
+def _by_time(calls: Iterable[Call]) -> tuple[Call, ...]:
+    return tuple(sorted(calls, key=lambda call: call.at))
 
 
 def often(per_minute: float, length: timedelta) -> int:
@@ -205,22 +240,38 @@ def _edits(chance: random.Random, length: timedelta, fleet: Sequence[Spec]) -> I
         yield Step(at, Edit(change, among, value, _seconds(chance, 10, 30)))
 
 
-def _loads(chance: random.Random, length: timedelta, fleet: Sequence[Spec]) -> Iterator[Step]:
-    """Metrics that rise and fall."""
+def _renames(chance: random.Random, length: timedelta, fleet: Sequence[Spec]) -> Iterator[Step]:
+    """Metrics that vanish behind `or vector(0)` while they are high; each has a part of the run of its own."""
+    able = [spec.name for spec in fleet if spec.trigger is Trigger.HIDDEN and spec.held.may_sleep]
+    count = min(often(_RENAMES, length), len(able))
+    for number, name in enumerate(chance.sample(able, count)):
+        room = length / count
+        begins = room * number + _seconds(chance, 0, room.total_seconds() * 0.1)
+        yield Step(begins, Load(name, _LOAD))
+        yield Step(begins + room * 0.3, Rename(name, room * 0.5))
+        yield Step(begins + room * 0.85, Load(name, 0))
+
+
+def _loads(
+    chance: random.Random, length: timedelta, fleet: Sequence[Spec], lull: tuple[timedelta, timedelta]
+) -> Iterator[Step]:
+    """Metrics that rise and fall, and before the lull all of them at once."""
+    busy = max(lull[0] - _BUSY, lull[0] / 2)
     for spec in fleet:
-        if not spec.by_metric:
-            continue
         at = _seconds(chance, 0, 120)
         while at < length:
-            yield Step(at, Load(spec.name, chance.choice((1, 5, 40))))
-            at += _seconds(chance, 3, 25)
-            yield Step(min(at, length), Load(spec.name, 0))
-            at += _seconds(chance, 40, 200)
+            until = min(at + _seconds(chance, 3, 25), length)
+            if until < busy or at > lull[1]:
+                yield Step(at, Load(spec.name, chance.choice((1, 5, _LOAD))))
+                yield Step(until, Load(spec.name, 0))
+            at = until + _seconds(chance, 40, 200)
+        yield Step(busy, Load(spec.name, _LOAD))
+        yield Step(lull[0], Load(spec.name, 0))
 
 
-def _calls(chance: random.Random, length: timedelta, spec: Spec) -> Iterator[Call]:
+def _calls(chance: random.Random, length: timedelta, spec: Spec, seldom: int = 1) -> Iterator[Call]:
     """Bursts and silences; a tenth of the services is busy most of the time."""
-    silence = (4, 15) if chance.random() < 0.1 else (20, 120)
+    silence = (4, 15) if chance.random() < 0.1 else (20 * seldom, 120 * seldom)
     at = _seconds(chance, 0, silence[1])
     while at < length:
         way = chance.choices(tuple(Way), weights=(60, 30, 10))[0]

@@ -69,6 +69,8 @@ class Slot:
     words: Sequence[str]
     logs: Path
     guard: Guard
+    ahead: timedelta = timedelta()
+    """By so much the clock of its machine is wrong."""
     lives: list[Life] = field(default_factory=list)
     absences: list[Span] = field(default_factory=list)
     """When no process of it could work: killed, or stopped where it stood."""
@@ -161,7 +163,8 @@ class Slot:
         with self._log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *("-m", "consumer", "run", f"--http-port={self.port}", *self.words),
+                *("-m", "tests.chaos.clocks", f"{self.ahead.total_seconds():g}"),
+                *("run", f"--http-port={self.port}", *self.words),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -2,15 +2,17 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from consumer.checker import Expectations, Outage, Verdict, check
 from tests.chaos.deeds import Server
 from tests.chaos.evidence import Evidence
+from tests.chaos.eyes import Sight
 from tests.chaos.fleet import NAMESPACE
 from tests.chaos.judge import SEEN_WITHIN, WAKE_WITHIN, Finding, Judgement, judge
 from tests.chaos.lives import judge_lives
 from tests.chaos.plan import GATEWAYS
+from tests.chaos.processes import Span
 
 _SHOWN, _PLACES = 40, 6
 
@@ -87,8 +89,21 @@ def _figures(evidence: Evidence, judgement: Judgement) -> Iterator[str]:
         f"{_ranks(sorted(zero.back for zero in late if zero.back is not None))}; {judgement.forgotten} requests "
         "that only a direct wake knew of were forgotten with a process that was killed"
     )
+    if (lull := evidence.plan.lull) is not None:
+        idle = Span(evidence.began + lull[0], evidence.began + lull[1])
+        asleep = sum(idle.began <= zero.seen <= idle.ended for zero in judgement.zeros)
+        awake = sum(_up(history, idle.began) for history in evidence.histories.values())
+        yield (
+            f"the whole fleet fell idle at {lull[0].total_seconds():.0f} s, {awake} of it awake; the sleep budgets "
+            f"let {asleep} fall asleep in {(lull[1] - lull[0]).total_seconds():.0f} s"
+        )
     counts = Counter(record.topic for record in recorded.records)
     yield "records: " + ", ".join(f"{count} {topic}" for topic, count in sorted(counts.items()))
+
+
+def _up(history: Sequence[Sight], moment: datetime) -> bool:
+    before = [sight for sight in history if sight.at <= moment]
+    return bool(before and before[-1].replicas)
 
 
 def _memberships(evidence: Evidence) -> int:

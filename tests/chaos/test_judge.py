@@ -103,6 +103,18 @@ def test_a_request_that_wakes_too_late_is_found_and_an_outage_excuses_it() -> No
     assert found(replace(late, done=replace(late.done, away=[outage]))) == set()
 
 
+def test_without_kafka_its_absence_excuses_no_delay_and_no_refusal() -> None:
+    late = evidence(sights((0, 0), (75, 1)), [asked(10)])
+    outage = (Server.KAFKA, Span(T0 + 5 * SECOND, T0 + 80 * SECOND))
+    away = replace(late, done=replace(late.done, away=[outage]))
+    assert found(away) == set()
+    direct = replace(away, plan=replace(away.plan, without_kafka=True))
+    assert found(direct) == {Rule.IN_TIME}
+    quick = replace(direct, histories={"web": sights((0, 0), (10.5, 1))})
+    assert found(quick) == set()
+    assert found(replace(quick, refused=1)) == {Rule.SERVED}
+
+
 def test_prometheus_is_not_needed_to_wake_for_a_request() -> None:
     late = evidence(sights((0, 0), (75, 1)), [asked(10)])
     outage = (Server.PROMETHEUS, Span(T0 + 20 * SECOND, T0 + 30 * SECOND))

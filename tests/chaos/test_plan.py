@@ -5,9 +5,23 @@ from datetime import timedelta
 import orjson
 import pytest
 
-from tests.chaos.deeds import Away, Break, Change, Deceive, Edit, Kill, Lie, Load, Server, Trouble, Visit, Zombie
+from tests.chaos.deeds import (
+    Away,
+    Break,
+    Change,
+    Deceive,
+    Edit,
+    Kill,
+    Lie,
+    Load,
+    Rename,
+    Server,
+    Trouble,
+    Visit,
+    Zombie,
+)
 from tests.chaos.fleet import Held, Trigger
-from tests.chaos.plan import SESSION, SPARES, STEADY, Plan, Way, plan
+from tests.chaos.plan import AHEAD, SESSION, SPARES, STEADY, Plan, Way, plan, without_kafka
 
 FULL = timedelta(minutes=5)
 
@@ -86,6 +100,62 @@ def test_an_operator_touches_a_service_once(full: Plan) -> None:
 def test_a_metric_that_rose_has_fallen_when_the_faults_end(full: Plan) -> None:
     last = {step.deed.service: step.deed.value for step in full.steps if isinstance(step.deed, Load)}
     assert set(last.values()) == {0}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_metric_is_renamed_while_it_is_high_and_nothing_else_is_done_to_it(seed: int) -> None:
+    drawn = plan(seed, FULL, 200)
+    names = [step.deed.service for step in drawn.steps if isinstance(step.deed, Rename)]
+    assert len(names) == 3
+    for name in names:
+        (spec,) = (spec for spec in drawn.fleet if spec.name == name)
+        assert spec.trigger is Trigger.HIDDEN
+        rise, rename, fall = (
+            step for step in drawn.steps if isinstance(step.deed, Load | Rename) and step.deed.service == name
+        )
+        assert isinstance(rise.deed, Load)
+        assert rise.deed.value
+        assert isinstance(rename.deed, Rename)
+        assert rise.at < rename.at
+        assert rename.at + rename.deed.length < fall.at
+        # Longer than any cooldown: a perfect zero would have put it to sleep.
+        assert rename.deed.length > max(spec.cooldown for spec in drawn.fleet)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_whole_fleet_falls_idle_at_once(seed: int) -> None:
+    drawn = plan(seed, FULL, 200)
+    assert drawn.lull
+    begin, end = drawn.lull
+    assert end - begin > max(spec.cooldown for spec in drawn.fleet)
+    assert not [call for call in drawn.calls if begin <= call.at < end]
+    loads = [(step.at, step.deed) for step in drawn.steps if isinstance(step.deed, Load)]
+    renamed = {step.deed.service for step in drawn.steps if isinstance(step.deed, Rename)}
+    for spec in drawn.fleet:
+        if spec.by_metric and spec.name not in renamed:
+            mine = [(at, load.value) for at, load in loads if load.service == spec.name]
+            assert [value for at, value in mine if at < begin][-1]
+            assert [value for at, value in mine if begin <= at <= end] == [0]
+
+
+def test_two_workers_and_two_handlers_are_five_minutes_apart() -> None:
+    assert AHEAD["w1"] - AHEAD["w2"] == timedelta(minutes=5)
+    assert AHEAD["h2"] - AHEAD.get("h1", timedelta()) == timedelta(minutes=5)
+    assert set(AHEAD) <= set(STEADY)
+
+
+def test_without_kafka_nothing_else_is_broken_and_every_request_comes_to_a_gateway() -> None:
+    drawn = without_kafka(3, timedelta(minutes=10), 200)
+    assert {type(step.deed) for step in drawn.steps} == {Away}
+    assert [step.deed.lesser for step in drawn.steps if isinstance(step.deed, Away)] == [False, True]
+    assert {call.way for call in drawn.calls} == {Way.GATEWAY}
+    (began, length), *_ = [(step.at, step.deed.length) for step in drawn.steps if isinstance(step.deed, Away)]
+    first: dict[str, timedelta] = {}
+    for call in drawn.calls:
+        first.setdefault(call.service, call.at)
+    # There are some to wake from the first minute without Kafka to the last.
+    minutes = {(at - began) // timedelta(minutes=1) for at in first.values() if began <= at < began + length}
+    assert minutes == set(range(10))
 
 
 def test_requests_come_in_every_way_and_each_has_its_own_mark(full: Plan) -> None:

@@ -26,7 +26,7 @@ from tests.chaos.edits import POLICIES
 from tests.chaos.eyes import DEPLOYMENTS, Eyes
 from tests.chaos.fleet import METRIC, NAMESPACE, Spec, policy, workload
 from tests.chaos.liar import Liar, liar
-from tests.chaos.plan import GATEWAYS, HANDLERS, SESSION, SPARES, STEADY, Plan
+from tests.chaos.plan import AHEAD, GATEWAYS, HANDLERS, SESSION, SPARES, STEADY, Plan
 from tests.chaos.processes import Slot, Span
 from tests.chaos.service import balanced
 from tests.live.elastiservices import admin_of
@@ -35,6 +35,7 @@ from tests.live.prometheus_server import PrometheusServer
 PREFIX, PARTITIONS = "chaos.", 16
 INTERVAL = timedelta(seconds=1)
 _AT_ONCE = 12
+_OTHER_NAME = f"{METRIC}_of_version_2"
 _ROLES = {"w": "worker", "h": "handler", "g": "gateway"}
 
 Say = Callable[[str], None]
@@ -73,9 +74,20 @@ class World:
         """Wait until every process that there should be says that it is ready."""
         await asyncio.gather(*(self.slots[name].ready(self.http) for name in self.running))
 
-    def load(self, service: str, value: int) -> None:
+    def load(self, service: str, value: float) -> None:
         """Set what a service's metric says."""
         self.prometheus.exporter.set(METRIC, value, service=service)
+
+    async def renamed(self, service: str, length: timedelta) -> None:
+        """Let a service's metric go by another name for that long."""
+        exporter = self.prometheus.exporter
+        value = exporter.remove(METRIC, service=service)
+        exporter.set(_OTHER_NAME, value, service=service)
+        try:
+            await asyncio.sleep(length.total_seconds())
+        finally:
+            exporter.remove(_OTHER_NAME, service=service)
+            self.load(service, value)
 
 
 @asynccontextmanager
@@ -217,5 +229,5 @@ async def _slots(
         ]
         if name in GATEWAYS:
             words.append(f"--handler-url=http://{HOST}:{service}")
-        made[name] = Slot(name, ports[name], words, logs, places.guard)
+        made[name] = Slot(name, ports[name], words, logs, places.guard, AHEAD.get(name, timedelta()))
     return made

@@ -35,9 +35,9 @@ class Exporter:
         """Give the series this value from the next scrape on."""
         self._series[_series(name, labels)] = value
 
-    def remove(self, name: str, **labels: str) -> None:
-        """Let the series vanish from the page; Prometheus marks it stale at the next scrape."""
-        del self._series[_series(name, labels)]
+    def remove(self, name: str, **labels: str) -> float:
+        """Let the series vanish from the page, and return its value; Prometheus marks it stale at the next scrape."""
+        return self._series.pop(_series(name, labels))
 
     async def next_scrape(self) -> None:
         """Wait until the page was fetched once more."""
