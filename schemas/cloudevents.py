@@ -12,6 +12,8 @@ from schemas.message import rfc3339
 Headers = tuple[tuple[str, bytes], ...]
 
 CONTENT_TYPE = "content-type"
+PROGRAM = "ce_program"
+"""An extension of ours on decisions: which version of the program decided."""
 TRACEPARENT = "traceparent"
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 

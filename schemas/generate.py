@@ -197,6 +197,7 @@ def _cloudevent() -> Document:
         "ce_type": _text("What it is.", enum=[kind.value for kind in cloudevents.EventType]),
         "ce_subject": _text("The record's key."),
         "ce_time": _text("UTC, with milliseconds.", format="date-time"),
+        cloudevents.PROGRAM: _text("On decisions: which version of the program decided, with which sentences."),
         cloudevents.CONTENT_TYPE: _text("Always JSON.", const="application/json"),
     }
     trace = {cloudevents.TRACEPARENT: _text("The W3C trace of the record that caused it, when it had one.")}

@@ -1,9 +1,9 @@
 """Rule 9: commands, their decisions and their results tell one story, in one order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
-from consumer.checker.facts import CommandFact, DecisionFact, Page, ResultFact
+from consumer.checker.facts import Again, CommandFact, DecisionFact, Page, ResultFact
 from consumer.checker.run import Run
 from consumer.checker.verdict import Rule, Violation
 from schemas.topics import Topic
@@ -12,8 +12,8 @@ _COMMANDS: Final = Topic.SCALE_COMMANDS
 ANSWERS: Final = frozenset({"accepted", "unchanged", "superseded", "failed", "draining", "released"})
 
 
-def answered(run: Run, page: Page, repeated: dict[str, bytes]) -> Iterator[Violation]:
-    """Judge one service; `repeated` has the digest of each command as the repetition of its decision gives it."""
+def answered(run: Run, page: Page, repeated: Mapping[str, Again]) -> Iterator[Violation]:
+    """Judge one service; `repeated` has each command as the repetition of its decision gives it."""
     yield from _sequence(page)
     yield from _decided(run, page)
     yield from _as_repeated(page, repeated)
@@ -53,10 +53,10 @@ def _decided(run: Run, page: Page) -> Iterator[Violation]:
             yield _wrong(page, sentence, decision, command)
 
 
-def _as_repeated(page: Page, repeated: dict[str, bytes]) -> Iterator[Violation]:
+def _as_repeated(page: Page, repeated: Mapping[str, Again]) -> Iterator[Violation]:
     for command in page.commands:
-        expected = repeated.get(command.id)
-        if expected is not None and expected != command.digest:
+        again = repeated.get(command.id)
+        if again is not None and again.digest != (command.digest if again.exact else command.meaning):
             sentence = f"the command at {command.place} is not the one that its decision gives when it is repeated"
             yield Violation(Rule.REPLAYS, page.name, sentence, (command.place,))
 

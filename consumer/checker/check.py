@@ -87,6 +87,7 @@ class _Judging:
             sleeps=self._waking.sleeps,
             decisions=sum(len(page.decisions) for page in collected.pages.values()),
             replayed=repeater.replayed,
+            reworded=repeater.reworded,
             owners=sum(len({owner.name for owner in owners}) for owners in collected.owners.values()),
             dead_letters=collected.records[Topic.DEAD_LETTER],
             delays=tuple(sorted(self._waking.delays)),

@@ -171,7 +171,7 @@ class Collector:
         page.decisions.append(fact)
         self._read_up_to(record, fact.before or ())
         _stepped(page, AROUND, Step(record.time, inputs.surroundings.mode.value, None))
-        self.repeater.take(message, record.value or b"", place_of(record))
+        self.repeater.take(message, record, place_of(record))
 
     def _state(self, record: Record) -> None:
         if record.value is None:

@@ -87,7 +87,10 @@ class HostFact(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CommandFact:
-    """A command; `owner` is known where a cycle caused it. `digest` tells two contents apart."""
+    """A command; `owner` is known where a cycle caused it.
+
+    `digest` tells two contents apart, `meaning` two that differ in more than their sentences.
+    """
 
     place: Place
     id: str
@@ -98,10 +101,18 @@ class CommandFact:
     at: datetime
     owner: str | None
     digest: bytes
+    meaning: bytes
     policy_hash: str
     target: str
     cluster: str
     expect: tuple[str, int, int] | None
+
+
+class Again(NamedTuple):
+    """A command as the repetition of its decision gives it; not `exact`: the digest is that of its meaning."""
+
+    digest: bytes
+    exact: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,13 @@ def digest_of(record: Record) -> bytes:
     return hashlib.blake2b(record.value or b"", digest_size=DIGEST).digest()
 
 
+def meaning_of(command: ScaleCommand) -> bytes:
+    """Return what tells two commands apart that differ in more than how they tell their reason."""
+    untold = command.reason.model_copy(update={"message": "", "facts": {}})
+    unsaid = command.model_copy(update={"reason": untold})
+    return hashlib.blake2b(unsaid.encode(), digest_size=DIGEST).digest()
+
+
 def owner_of(record: Record) -> Owner | None:
     """Return who wrote a state or a status: its id is `<owner>/<counter>`; None when it does not say."""
     said = header(record.headers, "ce_id")
@@ -93,6 +100,7 @@ def command_fact(record: Record, command: ScaleCommand) -> CommandFact:
         at=command.decided_at,
         owner=owner,
         digest=digest_of(record),
+        meaning=meaning_of(command),
         policy_hash=command.policy.hash,
         target=target_name(command.target),
         cluster=sys.intern(command.cluster),

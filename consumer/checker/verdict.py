@@ -92,7 +92,8 @@ class Expectations:
 class Figures:
     """What was looked at; delays are from a request's append to that of the result that showed the service up.
 
-    `unjudged`: what could not be judged and why, with how often; it is no violation.
+    `replayed` are the decisions that were made again, `reworded` those of them that another version of the program had
+    made, so that its sentences did not count. `unjudged`: what could not be judged and why, with how often; it is no violation.
     """
 
     records: Mapping[str, int] = field(default_factory=dict)
@@ -102,6 +103,7 @@ class Figures:
     sleeps: int = 0
     decisions: int = 0
     replayed: int = 0
+    reworded: int = 0
     owners: int = 0
     dead_letters: int = 0
     delays: tuple[timedelta, ...] = ()

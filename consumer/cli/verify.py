@@ -196,7 +196,10 @@ def _print_figures(figures: Figures) -> None:
         f"{figures.services} services, {figures.requests} requests, {figures.wakes} wakes, {figures.sleeps} sleeps, "
         f"{figures.dead_letters} dead letters, {figures.owners} owners of partitions"
     )
-    click.echo(f"{figures.replayed} of {figures.decisions} decisions repeated, byte for byte")
+    exact = figures.replayed - figures.reworded
+    click.echo(f"{exact} of {figures.decisions} decisions repeated, byte for byte")
+    if figures.reworded:
+        click.echo(f"{figures.reworded} of another version of elasti repeated, but for their sentences")
     shown = [(name, figures.delay(share)) for name, share in (("p50", 0.5), ("p99", 0.99), ("max", 1.0))]
     if figures.delays:
         said = ", ".join(f"{name} {_short(delay)}" for name, delay in shown if delay is not None)
@@ -222,6 +225,7 @@ def _print_json(verdict: Verdict) -> None:
             "sleeps": figures.sleeps,
             "decisions": figures.decisions,
             "replayed": figures.replayed,
+            "reworded": figures.reworded,
             "owners": figures.owners,
             "deadLetters": figures.dead_letters,
             "wakeDelayMs": {name: delay / _MILLISECOND for name, delay in delays.items() if delay is not None},

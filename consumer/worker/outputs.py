@@ -11,15 +11,18 @@ from consumer.core.state import ServiceState
 from consumer.ports import Output
 from consumer.wire.decision import decision_message
 from consumer.wire.messages import command_message, status_message
+from consumer.wire.program import PROGRAM
 from consumer.wire.state import state_to_bytes
 from consumer.worker.intake import Poison, Stray
 from consumer.worker.settings import WorkerSettings
+from schemas.cloudevents import PROGRAM as PROGRAM_HEADER
 from schemas.cloudevents import CloudEvent, EventType, Headers, source
 from schemas.dead_letter import DeadLetter, kept_key
 from schemas.origin import Origin
 from schemas.topics import Topic
 
 _ROLE = "worker"
+_WRITER = ((PROGRAM_HEADER, PROGRAM.encode()),)
 
 
 class Outputs:
@@ -43,7 +46,7 @@ class Outputs:
         key = judged.state.key
         headers = self._event(EventType.DECISION, key, outcome.decision_id, judged.now)
         message = decision_message(judged, outcome, self._settings.cluster, policy_is_new=policy_is_new)
-        return self._output(Topic.DECISIONS, key, message.encode(), headers)
+        return self._output(Topic.DECISIONS, key, message.encode(), (*headers, *_WRITER))
 
     def state(self, state: ServiceState, now: datetime) -> Output:
         """Keep what is known for the next owner."""
