@@ -93,7 +93,8 @@ class Figures:
     """What was looked at; delays are from a request's append to that of the result that showed the service up.
 
     `replayed` are the decisions that were made again, `reworded` those of them that another version of the program had
-    made, so that its sentences did not count. `unjudged`: what could not be judged and why, with how often; it is no violation.
+    made, so that its sentences did not count. `unjudged`: what could not be judged and why, with how often; it is no
+    violation.
     """
 
     records: Mapping[str, int] = field(default_factory=dict)
