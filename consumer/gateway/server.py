@@ -33,6 +33,7 @@ async def serving(ports: GatewayPorts, settings: GatewaySettings, *, host: str, 
             gateway(ports, settings, delivery),
             access_log=None,
             keepalive_timeout=settings.keepalive / _SECOND,
+            lingering_time=settings.linger / _SECOND,
             shutdown_timeout=settings.drain / _SECOND,
         )
         await runner.setup()

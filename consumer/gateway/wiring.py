@@ -86,6 +86,8 @@ class GatewaySettings:
     read_timeout: timedelta = timedelta(seconds=30)
     keepalive: timedelta = timedelta(seconds=75)
     """An idle connection, one that never sends a whole header too, is closed after this."""
+    linger: timedelta = timedelta(seconds=2)
+    """So long what still comes of a body is read when its answer was sent already: closed at once, it would be lost."""
     drain: timedelta = timedelta(seconds=5)
     token: str | None = field(default=None, repr=False)
     """What callers have to show, but those of the open pages; None: nothing."""
