@@ -51,7 +51,8 @@ class ScaleResult(Message):
     """A result; `replicas` and `ready_replicas` are the target's at `at`, whatever the phase.
 
     `command_id`, `triggered_at` and `decided_at` are null for an observation; `manager` is who changed the target
-    when somebody else did.
+    when somebody else did. `clock_sure` is false when the handler did not know the broker's time then: it had started
+    while Kafka was away, and `at` and `triggered_at` of a direct wake are its machine's own.
     """
 
     model_config = ConfigDict(
@@ -80,6 +81,7 @@ class ScaleResult(Message):
                     "triggeredAt": "2026-01-31T09:30:00.100Z",
                     "decidedAt": "2026-01-31T09:30:00.123Z",
                     "at": "2026-01-31T09:30:00.140Z",
+                    "clockSure": True,
                 }
             ]
         }
@@ -100,3 +102,4 @@ class ScaleResult(Message):
     triggered_at: Timestamp | None = None
     decided_at: Timestamp | None = None
     at: Timestamp
+    clock_sure: bool = True

@@ -1,6 +1,8 @@
 """Wakes without the log: the same conditional up, for a known policy; what came of it waits until the log is back."""
 
 import asyncio
+from dataclasses import replace
+from datetime import datetime
 from itertools import count
 
 from consumer.core.asks import replicas_after
@@ -16,7 +18,7 @@ from consumer.handler.lane import Workshop
 from consumer.handler.mentions import Mentions
 from consumer.handler.notices import of_answer
 from consumer.handler.results import Result
-from consumer.ports import TargetBusyError, TargetError, TargetInvalidError, TargetKey
+from consumer.ports import Moment, TargetBusyError, TargetError, TargetInvalidError, TargetKey
 from schemas.scale_result import ResultCause
 
 _WAKES_FIRST = 0
@@ -36,27 +38,28 @@ class DirectWakes:
         """Return once the cluster took it, or had it already; whoever asks meanwhile shares the call and its end."""
         under_way = self._under_way.get(key)
         if under_way is None:
-            command = self._command(key, trace)
+            asked = self._shop.clock.read()
+            command = self._command(key, trace, asked.now)
             # From here on no sleep is begun that was decided without it: nothing else in the cluster would stop one,
             # where the target is up already.
             self._shop.knocks.came(key)
             self._crew.asked_for(key)
             under_way = self._under_way[key] = asyncio.get_running_loop().create_future()
-            self._shop.spawn(self._carry_out(command, under_way))
+            self._shop.spawn(self._carry_out(command, asked, under_way))
         # Shielded: a caller that gives up must not end it for the others.
         if (error := await asyncio.shield(under_way)) is not None:
             raise error
 
-    async def _carry_out(self, command: Command, end: asyncio.Future[TargetError | None]) -> None:
+    async def _carry_out(self, command: Command, asked: Moment, end: asyncio.Future[TargetError | None]) -> None:
         error: TargetError | None = TargetBusyError(f"{command.key}: the handler is stopping; ask again")
         try:
-            error = await self._tried(command)
+            error = await self._tried(command, asked)
         finally:
             del self._under_way[command.key]
             self._shop.knocks.ended(command.key, self._shop.clock.read().now)
             end.set_result(error)
 
-    async def _tried(self, command: Command) -> TargetError | None:
+    async def _tried(self, command: Command, asked: Moment) -> TargetError | None:
         slots = self._shop.slots
         await slots.granted(slots.ask(_WAKES_FIRST))
         teller = self._crew.teller(command.key)
@@ -64,11 +67,11 @@ class DirectWakes:
         try:
             answer = await self._shop.approach.answer(command, first=True)
             if answer.phase is Phase.ACCEPTED:
-                teller.say(self._result(command, answer))
+                teller.say(self._result(command, answer, asked))
                 self._tell(command, answer)
             else:
                 self._shop.knocks.found_up(command.key, command.triggered_at)
-                self._mentions.note(self._result(command, answer))
+                self._mentions.note(self._result(command, answer, asked))
         except TargetError as error:
             if not isinstance(error, TargetBusyError):
                 # One that is busy is asked again by the next request, and the one after that.
@@ -79,9 +82,8 @@ class DirectWakes:
             slots.give_back()
         return None
 
-    def _command(self, key: ServiceKey, trace: str | None) -> Command:
+    def _command(self, key: ServiceKey, trace: str | None, now: datetime) -> Command:
         """The up that the worker would have sent; raises TargetError when it would have sent none."""
-        now = self._shop.clock.read().now
         policy = self._shop.scene.policy(key)
         if policy is None and not self._shop.scene.listed:
             raise TargetBusyError(f"{key}: the policies are not read yet; ask again")
@@ -118,14 +120,14 @@ class DirectWakes:
         resource = self._shop.scene.resource(command.key)
         self._shop.herald.tell(of_answer(command, answer.phase, answer.view, trouble, resource))
 
-    def _result(self, command: Command, answer: Answer) -> Result:
-        now = self._shop.clock.read().now
+    def _result(self, command: Command, answer: Answer, asked: Moment) -> Result:
+        moment = self._shop.clock.read()
         return Result(
             command.key,
             command.target,
             answer.phase,
             answer.view,
-            now,
+            replace(moment, sure=moment.sure and asked.sure),
             command=command,
             attempts=1,
             trace=command.trace,

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
@@ -26,7 +26,16 @@ from consumer.handler.slots import Slots, withdraw
 from consumer.handler.standby import Standby
 from consumer.handler.teller import Done, Teller
 from consumer.handler.wiring import HandlerSettings
-from consumer.ports import Clock, Notice, TargetBusyError, TargetError, TargetGoneError, TargetKey, TargetUnknownError
+from consumer.ports import (
+    Clock,
+    Moment,
+    Notice,
+    TargetBusyError,
+    TargetError,
+    TargetGoneError,
+    TargetKey,
+    TargetUnknownError,
+)
 
 _RANKS = {Direction.UP: 0, Direction.PREPARE: 1, Direction.ZERO: 2}
 _log = structlog.get_logger(__name__)
@@ -129,18 +138,27 @@ class Lane:
             await self._pause(ticket.command, wait)
 
     def _refusal(self, command: Command) -> Obstacle | None:
-        now = self._shop.clock.read().now
-        return self._pointless(command) or self._too_late(command, now) or self._shop.scene.withholds(command, now)
+        moment = self._shop.clock.read()
+        withheld = self._shop.scene.withholds(command, moment.now)
+        return self._pointless(command) or self._too_late(command, moment) or withheld
 
-    def _too_late(self, command: Command, now: datetime) -> Obstacle | None:
-        """Why a sleep is left to be decided anew: a wake may have found the pods up meanwhile, and changed nothing."""
-        age, view = now - command.decided_at, self._shop.scene.view(TargetKey(command.key.namespace, command.target))
-        if command.direction is not Direction.ZERO or age <= self._shop.settings.zero_within:
+    def _too_late(self, command: Command, moment: Moment) -> Obstacle | None:
+        """Why a sleep is left to be decided anew: a wake may have found the pods up meanwhile, and changed nothing.
+
+        A handler that does not know the broker's time does not know how long ago that was; it will with its answer.
+        """
+        age, view = (
+            moment.now - command.decided_at,
+            self._shop.scene.view(TargetKey(command.key.namespace, command.target)),
+        )
+        in_time = moment.sure and age <= self._shop.settings.zero_within
+        if command.direction is not Direction.ZERO or in_time:
             return None
         if view is not None and not view.replicas:
             # An earlier try has landed, and that is to be told.
             return None
-        message = f"the sleep of {command.key} was decided {span(age)} ago; it is judged anew"
+        when = f"decided {span(age)} ago" if moment.sure else "decided at a time unknown by this handler's clock"
+        message = f"the sleep of {command.key} was {when}; it is judged anew"
         code = TargetBusyError.code if self._trouble else "too-late"
         return Obstacle(code, message, retryable=bool(self._trouble))
 
@@ -230,7 +248,7 @@ class Lane:
             command.target,
             answer.phase,
             answer.view,
-            self._shop.clock.read().now,
+            self._shop.clock.read(),
             command=command,
             command_id=command.id,
             obstacle=answer.obstacle,

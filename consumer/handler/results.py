@@ -7,7 +7,7 @@ from consumer.core.outcome import Command
 from consumer.core.reasons import stamp
 from consumer.core.service import Phase, ServiceKey, TargetRef
 from consumer.handler.judge import Obstacle
-from consumer.ports import LogError, Membership, Output, TargetView
+from consumer.ports import LogError, Membership, Moment, Output, TargetView
 from schemas.cloudevents import CloudEvent, EventType, source
 from schemas.partitioning import partition_for
 from schemas.parts import KnownTarget
@@ -20,7 +20,7 @@ from schemas.topics import Topic
 class Result:
     """One result before it is a record.
 
-    `view` is the target as it was seen at `at`, None when it could not be seen. `command_id` may differ from the
+    `view` is the target as it was seen at `moment`, None when it could not be seen. `command_id` may differ from the
     command's: `released` answers the prepare that it takes back.
     """
 
@@ -28,13 +28,18 @@ class Result:
     target: TargetRef
     phase: Phase
     view: TargetView | None
-    at: datetime
+    moment: Moment
     command: Command | None = None
     command_id: str | None = None
     obstacle: Obstacle | None = None
     attempts: int = 0
     trace: str | None = None
     cause: ResultCause = ResultCause.COMMAND
+
+    @property
+    def at(self) -> datetime:
+        """When it came to that."""
+        return self.moment.now
 
     @property
     def asked_at(self) -> datetime:
@@ -95,6 +100,7 @@ class Address:
             triggered_at=command.triggered_at if command else None,
             decided_at=command.decided_at if command else None,
             at=result.at,
+            clock_sure=result.moment.sure,
         )
 
 

@@ -126,8 +126,8 @@ class Teller:
         if phase is None:
             return None
         trace = self.told.trace if self.told and phase is Phase.READY else None
-        now = self._tools.clock.read().now
-        return Result(self._key, target.ref, phase, view, now, trace=trace, cause=ResultCause.OBSERVED)
+        moment = self._tools.clock.read()
+        return Result(self._key, target.ref, phase, view, moment, trace=trace, cause=ResultCause.OBSERVED)
 
     async def _report(self) -> None:
         result = self._next()

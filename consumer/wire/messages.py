@@ -37,8 +37,10 @@ def result_seen(result: ScaleResult, origin: RecordCause, appended: datetime) ->
     """Return what a result tells the core; a target that was not found has no uid and generation 0.
 
     Its texts are cut, since they go into the state, which has to fit into a record whatever a cluster answers. Nothing
-    is told before it happened: a handler's clock that is ahead, or a forged time, ends where the log's time is.
+    is told before it happened: a handler's clock that is ahead, or a forged time, ends where the log's time is. Of one
+    that did not know the time, the log's time counts: no cooldown ends early by a clock that was behind.
     """
+    known = result.clock_sure
     return ResultSeen(
         phase=CorePhase(result.phase.value),
         command_id=result.command_id,
@@ -47,13 +49,13 @@ def result_seen(result: ScaleResult, origin: RecordCause, appended: datetime) ->
         generation=result.target.generation or 0,
         replicas=result.replicas,
         ready=result.ready_replicas,
-        at=min(result.at, appended),
+        at=min(result.at, appended) if known else appended,
         origin=origin,
         direct=result.cause is ResultCause.DIRECT,
         manager=result.manager[:MAX_CAUSE] if result.manager else None,
         error=result.error.message[:MAX_CAUSE] if result.error else None,
         retryable=result.error.retryable if result.error else False,
-        triggered_at=min(result.triggered_at, appended) if result.triggered_at else None,
+        triggered_at=min(result.triggered_at, appended) if result.triggered_at and known else None,
     )
 
 

@@ -30,7 +30,10 @@ WORKERS, HANDLERS, GATEWAYS = ("w1", "w2", "w3"), ("h1", "h2"), ("g1", "g2")
 SPARES = ("w4", "h3")
 STEADY = (*WORKERS, *HANDLERS, *GATEWAYS)
 SESSION = timedelta(seconds=3)
-AHEAD = {name: timedelta(minutes=minutes) for name, minutes in (("w1", 2.5), ("w2", -2.5), ("h2", 5), ("g2", -5))}
+AHEAD = {
+    name: timedelta(minutes=minutes)
+    for name, minutes in (("w1", 2.5), ("w2", -2.5), ("h1", -2.5), ("h2", 2.5), ("g2", -5))
+}
 """Clocks of machines that are wrong for the whole run: two workers are five minutes apart, and two handlers."""
 
 # Per minute; five minutes give 55 kills, 22 zombies, 10 members that come and go.

@@ -129,7 +129,7 @@ def test_a_wake_within_the_cooldown_is_found_in_the_results(day: Recording, what
     zero = zeros(day)[1]
     phase = "accepted" if what == "its wake was accepted" else "ready"
     result = [one for one in found(day, of("scale-results", phase=phase)) if json_of(one)["replicas"]][-1]
-    moved = edited(result, "at", to=rfc3339(zero.time - MINUTE))
+    moved = edited(result, "at", to=rfc3339(zero.time - MINUTE))._replace(time=zero.time - MINUTE)
     assert what in said(check(replaced(day, result, moved)))
 
 
@@ -138,6 +138,7 @@ def test_somebody_elses_scaling_up_within_the_cooldown_is_found_in_the_results(d
     result = [one for one in found(day, of("scale-results", phase="accepted")) if json_of(one)["replicas"]][-1]
     theirs = edited(edited(result, "phase", to="observed"), "manager", to="kubectl")
     moved = edited(edited(theirs, "commandId", to=None), "at", to=rfc3339(zero.time - MINUTE))
+    moved = moved._replace(time=zero.time - MINUTE)
     assert "somebody else scaled it up" in said(check(replaced(day, result, moved)))
 
 

@@ -34,6 +34,7 @@ from schemas.service_status import Path as Route
 from tests.wire.core_values import values
 
 T0 = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
 WEB = ServiceKey("shop", "web")
 TARGET = TargetRef("apps/v1", "Deployment", "web")
 ORIGIN = RecordCause("elasti.scale-results", 3, 7)
@@ -133,6 +134,14 @@ def test_long_words_of_a_cluster_are_cut_before_they_get_into_the_state() -> Non
         T0,
     )
     assert seen.error == seen.manager == "x" * MAX_CAUSE
+
+
+def test_of_a_handler_that_did_not_know_the_time_the_time_of_the_log_counts() -> None:
+    behind = result(at=T0 - 5 * MINUTE, triggered_at=T0 - 6 * MINUTE, cause=ResultCause.DIRECT, clock_sure=False)
+    seen = result_seen(behind, ORIGIN, T0)
+    assert (seen.at, seen.triggered_at) == (T0, None)
+    known = result_seen(behind.model_copy(update={"clock_sure": True}), ORIGIN, T0)
+    assert (known.at, known.triggered_at) == (T0 - 5 * MINUTE, T0 - 6 * MINUTE)
 
 
 def test_nothing_is_told_before_it_happened() -> None:
