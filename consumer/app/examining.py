@@ -78,12 +78,21 @@ class Examination:
             # What this part needs is asked for above; a part is no worse for not being shown the rest.
             what, _, _ = str(forbidden).partition("; ")
             self._unnamed.append(f"topics: {what}")
+        await self._beside()
 
     async def _topics(self) -> None:
         problems = await self._places.verify(self._settings)
         self._findings += [doctor.told(problem, "Kafka") for problem in problems]
         if not problems:
             await self._log_time()
+
+    async def _beside(self) -> None:
+        try:
+            found = await self._places.beside(self._settings)
+        except LogForbiddenError as forbidden:
+            self._unnamed.append(f"who reads the requests: {forbidden}")
+            return
+        self._findings += doctor.of_others(found, self._settings.tenants)
 
     async def _log_time(self) -> None:
         async with self._places.log(self._settings) as log:

@@ -9,12 +9,14 @@ from consumer.adapters.kafka import (
     KafkaPublisher,
     KafkaReader,
     create_topics,
+    others,
     verify_topics,
 )
 from consumer.adapters.kafka.topics import same_partitions
 from consumer.insight.acls import Names, Part, permits
-from consumer.ports import LogReader, Permit, Publisher, Record
+from consumer.ports import LogReader, Others, Permit, Publisher, Record
 from consumer.settings import Settings
+from consumer.worker.settings import WorkerSettings
 from schemas.topics import TOPICS, Topic
 
 KEYED = tuple(spec.topic for spec in TOPICS if spec.keyed)
@@ -70,6 +72,12 @@ async def forbidden(settings: Settings, parts: Sequence[Part]) -> Sequence[Permi
     """Return what these parts need and the user of the settings may not; raises LogError when nobody can say."""
     needed = dict.fromkeys(permit for part in parts for permit in permits(part, names_of(settings)))
     return await KafkaPermits(connection_of(settings, "cli")).missing(list(needed))
+
+
+async def beside(settings: Settings) -> Others:
+    """Return who is at work beside the workers and topics of these settings; raises LogError."""
+    ours = WorkerSettings(prefix=settings.topic_prefix, group=settings.worker_group, tenants=settings.tenants)
+    return await others(connection_of(settings, "cli"), ours.subscription(), settings.topic_prefix)
 
 
 def reader(settings: Settings) -> LogReader:

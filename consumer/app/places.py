@@ -27,6 +27,7 @@ from consumer.ports import (
     Autoscalers,
     Clock,
     LogReader,
+    Others,
     Permit,
     Publisher,
     ResourceRef,
@@ -94,6 +95,9 @@ class Places(Protocol):
     async def forbidden(self, settings: Settings, part: Part) -> Sequence[Permit]:
         """Say which of a part's ACLs the user of the settings lacks; raises UnnamedError or LogError."""
 
+    async def beside(self, settings: Settings) -> Others:
+        """Say who is at work on the log beside what the settings name; raises UnnamedError or LogError."""
+
     async def measure(self, settings: Settings, policies: Sequence[Policy]) -> Measured:
         """Ask every trigger now."""
 
@@ -113,6 +117,11 @@ class RealPlaces:
         """Ask the brokers."""
         _needs_kafka(settings)
         return await log.forbidden(settings, [part])
+
+    async def beside(self, settings: Settings) -> Others:
+        """Look at the groups of workers and the topics of requests."""
+        _needs_kafka(settings)
+        return await log.beside(settings)
 
     async def measure(self, settings: Settings, policies: Sequence[Policy]) -> Measured:
         """Ask Prometheus, and for the server of the settings also how often it evaluates."""

@@ -84,6 +84,8 @@ def _operator(names: Names) -> Iterator[Permit]:
     yield from _topics("Read", names, Topic.DECISIONS, Topic.STATE)
     yield from _topics("Describe", names, Topic.HOSTS, Topic.DEAD_LETTER)
     yield from _topics("DescribeConfigs", names, *(spec.topic for spec in TOPICS))
+    # The doctor looks for workers that are set to other topics.
+    yield Permit(Guarded.GROUP, f"{names.prefix}{names.worker_group}-", Operation.DESCRIBE, prefixed=True)
 
 
 def _resolver(names: Names) -> Iterator[Permit]:

@@ -15,6 +15,7 @@ from consumer.ports import (
     Definition,
     ForeignScaler,
     Holding,
+    Others,
     Permit,
     Right,
     TargetError,
@@ -24,6 +25,7 @@ from consumer.ports import (
     TargetView,
     grant,
 )
+from consumer.settings import environment_name
 
 SURE_WITHIN: Final = timedelta(seconds=1)
 """Beyond this a clock is unsure, and nothing is put to sleep (reason `clock`)."""
@@ -84,6 +86,28 @@ def of_permits(missing: Sequence[Permit], who: str, principal: str, bootstrap: s
         what = f"{principal} may not {operations} {guarded.replace('-', ' ')} {name}{'*' if prefixed else ''}"
         (command,) = grant(permits, principal, bootstrap)
         yield Finding(Severity.ERROR, f"Kafka ACLs of {who}", what, command)
+
+
+def of_others(others: Others, tenants: Sequence[str]) -> Iterator[Finding]:
+    """Say where requests are written and not read, or may be: parts that are set to other tenants than these."""
+    setting = environment_name("tenants")
+    named = f"{setting}={','.join(tenants)}" if tenants else f"no {setting}"
+    for group in others.groups:
+        what = (
+            f"workers are at work in group {group}, which reads other topics of requests than these settings name "
+            f"({named}): what a gateway with these settings writes for a tenant may wake nobody"
+        )
+        cure = (
+            f"give {setting} one value in all workers and gateways, and here; workers are stopped for it, all of them"
+        )
+        yield Finding(Severity.ERROR, "tenants", what, cure)
+    for topic in others.topics:
+        what = (
+            f"the topic {topic} is none of these settings ({named}): no worker with these settings reads it, and what "
+            "a gateway with other ones writes there wakes nobody"
+        )
+        cure = f"add its namespace to {setting} of all workers and gateways, and here, or delete it if it is not used"
+        yield Finding(Severity.WARNING, "tenants", what, cure)
 
 
 def _kind(right: Right) -> str:

@@ -96,6 +96,18 @@ class Subscription:
     committed_only: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Others:
+    """What is at work beside what some settings name.
+
+    `groups` are those of workers that read other topics and have members, `topics` those with the requests of a
+    namespace that is none of the tenants.
+    """
+
+    groups: tuple[str, ...] = ()
+    topics: tuple[str, ...] = ()
+
+
 class Membership(Protocol):
     """One member of the consumer group over the co-partitioned input topics."""
 

@@ -23,6 +23,7 @@ from consumer.ports import (
     Definition,
     Holding,
     LogError,
+    Others,
     Output,
     Permit,
     Placed,
@@ -99,6 +100,7 @@ class Installation:
         self.problems: list[str] = []
         self.forbidden_permits: set[Permit] = set()
         self.hidden: LogError | None = None
+        self.others: Others | LogError = Others()
         self.measured = Measured({})
         survey = MemorySurvey(self.clock)
         survey.definition_shown = Definition(
@@ -141,6 +143,11 @@ class Installation:
         if self.log_trouble is not None:
             raise self.log_trouble
         return [permit for permit in permits(part, _NAMES) if permit in self.forbidden_permits]
+
+    async def beside(self, settings: Settings) -> Others:  # noqa: ARG002 - as above
+        if isinstance(self.others, LogError):
+            raise self.others
+        return self.others
 
     async def measure(self, settings: Settings, policies: Sequence[Policy]) -> Measured:  # noqa: ARG002 - as above
         return self.measured

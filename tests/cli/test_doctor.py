@@ -13,6 +13,7 @@ from consumer.ports import (
     LogForbiddenError,
     LogSetupError,
     Operation,
+    Others,
     Permit,
     Right,
     TargetBusyError,
@@ -191,3 +192,36 @@ def test_a_part_that_may_not_see_how_topics_are_kept_is_no_worse_for_it(elasti: 
     said = elasti("doctor", "--rights", "worker", *PROMETHEUS, places=here)
     assert said.code == 0
     assert "not looked at: topics: Kafka at k: User:worker may not DescribeConfigs topic" in said.out
+
+
+def test_workers_that_are_set_to_other_tenants_are_found(elasti: Elasti, here: Installation) -> None:
+    here.others = Others(groups=("elasti.worker-1f0e",))
+    said = elasti("doctor", "--tenants", "bank,shop", "--output", "json", *PROMETHEUS, places=here)
+    assert said.code == 1
+    (finding,) = json.loads(said.out)["findings"]
+    assert (finding["severity"], finding["subject"]) == ("error", "tenants")
+    assert "workers are at work in group elasti.worker-1f0e" in finding["what"]
+    assert (
+        "(ELASTI_TENANTS=bank,shop): what a gateway with these settings writes for a tenant may wake nobody"
+        in (finding["what"])
+    )
+    assert "give ELASTI_TENANTS one value in all workers and gateways" in finding["cure"]
+
+
+def test_a_topic_of_a_namespace_that_is_no_tenant_is_found(elasti: Elasti, here: Installation) -> None:
+    here.others = Others(topics=("elasti.request-counts.shop",))
+    said = elasti("doctor", "--output", "json", *PROMETHEUS, places=here)
+    assert said.code == 1
+    (finding,) = json.loads(said.out)["findings"]
+    assert (finding["severity"], finding["subject"]) == ("warning", "tenants")
+    assert "the topic elasti.request-counts.shop is none of these settings (no ELASTI_TENANTS)" in finding["what"]
+    assert "add its namespace to ELASTI_TENANTS of all workers and gateways" in finding["cure"]
+
+
+def test_whoever_may_not_see_the_workers_group_is_told_what_was_not_looked_at(
+    elasti: Elasti, here: Installation
+) -> None:
+    here.others = LogForbiddenError("Kafka at k: User:handler may not Describe group elasti.worker-*; allow it: x")
+    said = elasti("doctor", "--rights", "handler", *PROMETHEUS, places=here)
+    assert said.code == 0
+    assert "not looked at: who reads the requests: Kafka at k: User:handler may not Describe" in said.out

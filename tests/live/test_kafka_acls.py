@@ -179,6 +179,7 @@ async def _operator(using: Using) -> None:
     await using.publishes(Topic.CONTROL, Topic.REQUEST_COUNTS)
     await using.reads(Topic.CONTROL, Topic.SCALE_COMMANDS, Topic.SCALE_RESULTS, Topic.SERVICE_STATUS)
     await using.reads(Topic.DECISIONS, Topic.STATE)
+    await using.step(lambda: log.beside(using.settings))
 
 
 async def _resolver(using: Using) -> None:

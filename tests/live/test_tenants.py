@@ -3,17 +3,21 @@
 import json
 import uuid
 from asyncio import Event
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from consumer.adapters.kafka import KafkaPublisher
 from consumer.app import log
+from consumer.app.examining import Examination
+from consumer.app.places import RealPlaces
 from consumer.app.running import Assignment, run
 from consumer.insight.acls import Part, permits, tenant
+from consumer.insight.doctor import Finding, Severity
 from consumer.ports import LogError, LogSetupError, Output, Placed
 from consumer.settings import ALL_ROLES, Role
+from consumer.worker.settings import WorkerSettings
 from schemas.dead_letter import said_of
 from schemas.topics import tenant_topic
 from tests.bed.secure_kafka import SecureKafka, secure
@@ -79,6 +83,38 @@ async def test_a_gateway_writes_into_the_topic_of_the_requests_namespace(system:
     await system.until(lambda: system.ready(service))
     (decision,) = system.decisions(service, "request")
     assert decision.cause.model_dump()["topic"] == tenant_topic(system.settings.topic_prefix, "shop")
+
+
+async def _told(system: System, tenants: Sequence[str]) -> Sequence[Finding]:
+    settings = system.settings.model_copy(update={"tenants": tuple(tenants)})
+    examined = await Examination(RealPlaces(), settings, (), Part.OPERATOR).carried_out()
+    return [finding for finding in examined.findings if finding.subject == "tenants"]
+
+
+async def test_a_gateway_that_writes_where_no_worker_reads_is_found_from_either_side(system: System) -> None:
+    worker = await system.run(frozenset({Role.WORKER, Role.HANDLER}), tenants=())
+    gateway = await system.run(frozenset({Role.GATEWAY}))
+    service = await system.sleeping("web")
+    assert await post(gateway, service) == 200
+    # A whole cycle later the worker still knows of no request.
+    await system.until_evaluated(worker)
+    assert system.decisions(service, "request") == []
+    group = WorkerSettings(prefix=system.settings.topic_prefix).subscription().group
+    # By the gateway's settings it is the workers that are wrong.
+    (as_gateway,) = await _told(system, ("bank", "shop"))
+    assert as_gateway.severity is Severity.ERROR
+    assert f"workers are at work in group {group}" in as_gateway.what
+    # By the worker's there are topics that it does not read.
+    as_worker = await _told(system, ())
+    prefix = system.settings.topic_prefix
+    assert [finding.severity for finding in as_worker] == [Severity.WARNING, Severity.WARNING]
+    assert f"the topic {prefix}request-counts.bank" in as_worker[0].what
+    assert f"the topic {prefix}request-counts.shop" in as_worker[1].what
+    # Set alike, nothing is wrong, and the request is read.
+    await worker.stop()
+    await system.run(frozenset({Role.WORKER, Role.HANDLER}))
+    await system.until(lambda: system.ready(service))
+    assert await _told(system, ("bank", "shop")) == []
 
 
 async def test_a_change_of_the_tenants_needs_all_workers_stopped_and_doubles_nothing(system: System) -> None:

@@ -6,6 +6,7 @@ and offsets committed outside a transaction by the worker's group.
 
 from consumer.adapters.kafka.connection import KafkaConnection
 from consumer.adapters.kafka.membership import KafkaMembership
+from consumer.adapters.kafka.others import others
 from consumer.adapters.kafka.permits import KafkaPermits
 from consumer.adapters.kafka.publisher import KafkaPublisher
 from consumer.adapters.kafka.reader import KafkaReader
@@ -23,5 +24,6 @@ __all__ = [
     "KafkaReader",
     "KafkaWriters",
     "create_topics",
+    "others",
     "verify_topics",
 ]
