@@ -88,6 +88,18 @@ async def test_a_metric_that_vanishes_between_two_sweeps_is_noticed_and_so_is_it
         assert isinstance(back.from_zero, Yes)
 
 
+async def test_a_metric_that_was_there_for_seconds_is_missed_too_by_a_worker_that_never_saw_it(
+    prometheus: PrometheusServer,
+) -> None:
+    prometheus.exporter.set("brief", 7, service="x")
+    await prometheus.until("count_over_time(sum(brief)[1m:15s])", lambda values: values == [1.0])
+    prometheus.exporter.remove("brief", service="x")
+    await prometheus.until("sum(brief)", lambda values: not values)
+    async with judging(prometheus.url) as judges:
+        (answers,) = await swept(judges, "sum(brief) or vector(0)")
+    assert cause(answers.to_zero) is UnknownCause.METRIC_VANISHED
+
+
 async def test_idle_busy_and_broken_services_are_told_apart_in_one_sweep(prometheus: PrometheusServer) -> None:
     for service, value in (("idle", 0.4999), ("even", 0.5), ("busy", 7.0)):
         prometheus.exporter.set("traffic", value, service=service)

@@ -20,7 +20,7 @@ HEALTH = 'min_over_time((max(up{container="prometheus"}) or vector(0))[900s:])'
 MASKED = "sum(load) or vector(0)"
 METRIC = "sum(load)"
 CONSTANT = "the query's constant, its metric has no series"
-HISTORY = "count(count_over_time((sum(load))[1d:5m]))"
+HISTORY = "count(count_over_time((sum(load))[1d:5m]) or count_over_time((sum(load))[1h:15s]))"
 
 
 def scaler(twin: MemoryMeasurements, of: Trigger, cooldown: timedelta = DEFAULT_COOLDOWN) -> tuple[Scaler, Batcher]:
@@ -172,7 +172,7 @@ async def test_not_knowing_whether_the_metric_is_there_is_blindness(broken: str)
 
 async def test_each_masked_metric_of_a_query_is_looked_at() -> None:
     both = "(sum(a) or vector(0)) + (sum(b) or vector(0))"
-    history = "count(count_over_time((sum(b))[1d:5m]))"
+    history = "count(count_over_time((sum(b))[1d:5m]) or count_over_time((sum(b))[1h:15s]))"
     world = World({both: one("0"), "count(sum(a))": one("1"), history: one("1")})
     _, to_zero, _ = await judged(scaler(world.twin(), asking(both)))
     assert isinstance(to_zero, Unknown)
