@@ -75,7 +75,9 @@ def _is_start(nights: Nights, at: datetime) -> bool:
 
 
 @dataclass(slots=True)
-class _Service:
+class Service:
+    """What is known of one of them."""
+
     plan: Plan
     partition: int
     seen_at: datetime
@@ -121,11 +123,11 @@ class Oracle:
     def __init__(self, cycle: timedelta, start: datetime, end: datetime) -> None:
         self._cycle = cycle
         self._start, self._end = start, end
-        self._services: dict[str, _Service] = {}
-        self._partitions: dict[int, list[_Service]] = defaultdict(list)
+        self._services: dict[str, Service] = {}
+        self._partitions: dict[int, list[Service]] = defaultdict(list)
         self._spent: dict[int, deque[datetime]] = defaultdict(deque)
         self._windows: dict[Nights, Windows] = {}
-        self._owed: dict[str, _Service] = {}
+        self._owed: dict[str, Service] = {}
         self._works = True
         self._requests = self._budget_holds = self._violations = 0
         self.violations: list[Violation] = []
@@ -137,7 +139,7 @@ class Oracle:
         nights, windows = plan.nights, None
         if nights is not None:
             windows = self._windows.setdefault(nights, Windows(nights, self._start, self._end))
-        service = _Service(plan, partition, now, windows, asleep, asleep_since=now if asleep else None)
+        service = Service(plan, partition, now, windows, asleep, asleep_since=now if asleep else None)
         self._services[plan.name] = service
         self._partitions[partition].append(service)
 
@@ -150,7 +152,7 @@ class Oracle:
         if service.asleep or service.falling:
             self._owe(service, now)
 
-    def _owe(self, service: _Service, now: datetime) -> None:
+    def _owe(self, service: Service, now: datetime) -> None:
         if service.owed_since is None:
             service.owed_since, service.refusals, service.retry_by = now, 0, None
             self._owed[service.plan.name] = service
@@ -171,7 +173,7 @@ class Oracle:
         if not again:
             self._spend(service, now)
 
-    def _too_early(self, service: _Service, now: datetime) -> Iterator[str]:
+    def _too_early(self, service: Service, now: datetime) -> Iterator[str]:
         for since, length, what in self._reasons_to_stay(service):
             if since is not None and now < since + length:
                 yield f"{what} at {since}, {since + length - now} too early"
@@ -182,7 +184,7 @@ class Oracle:
         if service.owed_since is not None:
             yield f"a wake is owed since {service.owed_since}"
 
-    def _reasons_to_stay(self, service: _Service) -> Sequence[tuple[datetime | None, timedelta, str]]:
+    def _reasons_to_stay(self, service: Service) -> Sequence[tuple[datetime | None, timedelta, str]]:
         cooldown = service.plan.cooldown
         return (
             (service.plan.created_at, cooldown, "created"),
@@ -192,16 +194,16 @@ class Oracle:
             (service.ready_at, cooldown, "ready"),
         )
 
-    def _is_in_period(self, service: _Service, now: datetime) -> bool:
+    def _is_in_period(self, service: Service, now: datetime) -> bool:
         return service.windows is None or service.windows.holds(now)
 
-    def _is_busy(self, service: _Service, now: datetime) -> bool:
+    def _is_busy(self, service: Service, now: datetime) -> bool:
         if service.plan.batch(now):
             return True
         span = WINDOW if service.plan.counted else FOLLOWS
         return service.requested_at is not None and now <= service.requested_at + span
 
-    def _spend(self, service: _Service, now: datetime) -> None:
+    def _spend(self, service: Service, now: datetime) -> None:
         spent = self._recent(service.partition, now)
         spent.append(now)
         limit = self._limit(service.partition, len(spent))
@@ -237,7 +239,7 @@ class Oracle:
             # Somebody came while the zero was on its way.
             self._owe(service, now)
 
-    def _pay(self, service: _Service) -> None:
+    def _pay(self, service: Service) -> None:
         service.owed_since = None
         self._owed.pop(service.plan.name, None)
 
@@ -317,7 +319,7 @@ class Oracle:
                 self._say("never sleeps", service, now, f"idle for {service.idle_cycles} cycles")
                 service.idle_cycles = 0
 
-    def _may_sleep(self, service: _Service, now: datetime) -> bool:
+    def _may_sleep(self, service: Service, now: datetime) -> bool:
         if service.owed_since is not None or any(
             since is not None and now < since + length for since, length, _ in self._reasons_to_stay(service)
         ):
@@ -345,7 +347,7 @@ class Oracle:
             violations=tuple(self.violations),
         )
 
-    def _say(self, kind: str, service: _Service, now: datetime, why: str) -> None:
+    def _say(self, kind: str, service: Service, now: datetime, why: str) -> None:
         self._violations += 1
         if len(self.violations) < MOST_SAID:
             self.violations.append(Violation(kind, service.plan.name, now, why))
