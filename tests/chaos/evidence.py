@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.chaos.deeds import Change, Server
 from tests.chaos.edits import Version
 from tests.chaos.eyes import Sight
-from tests.chaos.plan import Plan
+from tests.chaos.plan import Call, Plan
 from tests.chaos.processes import Life, Span
 from tests.chaos.records import Recorded
 from tests.chaos.traffic import Entry
@@ -44,7 +44,7 @@ class Evidence:
     came_to_rest: bool
     done: Done
     ledger: Sequence[Entry]
-    refused: int
+    refused: Sequence[Call]
     histories: Mapping[str, Sequence[Sight]]
     versions: Mapping[str, Sequence[Version]]
     lives: Sequence[Life]

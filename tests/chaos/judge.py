@@ -32,7 +32,7 @@ class Rule(StrEnum):
 
     WAKES = "a request that was acknowledged wakes"
     IN_TIME = "it wakes in time"
-    SERVED = "without Kafka gateways take every request"
+    SERVED = "without Kafka gateways take every request for what may be woken"
     KEPT = "a request that the log acknowledged is in it"
     COOLDOWN = "no zero is decided within the cooldown after a request"
     UNDONE = "a zero that lands behind a request is undone"
@@ -105,9 +105,8 @@ class _Judge:
             self._held(spec)
         if not self._evidence.came_to_rest:
             self._find(Rule.QUIET, "", self._evidence.ended, "replicas still changed when the time for that was over")
-        if self._evidence.plan.without_kafka and self._evidence.refused:
-            words = f"{self._evidence.refused} requests were refused, though handlers could wake"
-            self._find(Rule.SERVED, "", self._evidence.stopped, words)
+        if self._evidence.plan.without_kafka:
+            self._served()
         self._pods()
         return Judgement(tuple(self._findings), tuple(sorted(self._delays)), tuple(zeros), self._forgotten)
 
@@ -237,6 +236,13 @@ class _Judge:
             if before.replicas != after.replicas:
                 words = f"{spec.held}: from {before.replicas} to {after.replicas}"
                 self._find(Rule.HELD, spec.name, after.at, words)
+
+    def _served(self) -> None:
+        """What must not be touched is refused while there is no log that could keep the request for later."""
+        for call in self._evidence.refused:
+            if self._specs[call.service].held.may_wake:
+                words = f"{call.trace} was refused, though handlers could wake"
+                self._find(Rule.SERVED, call.service, self._evidence.began + call.at, words)
 
     def _pods(self) -> None:
         for name, history in self._evidence.histories.items():

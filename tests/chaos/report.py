@@ -78,7 +78,7 @@ def _figures(evidence: Evidence, judgement: Judgement) -> Iterator[str]:
         + f"; {evidence.done.connections_cut} connections cut; Kafka or the API away {away.total_seconds():.0f} s"
     )
     yield (
-        f"{len(evidence.ledger)} requests taken, {evidence.refused} refused; {len(recorded.logged)} in the log; "
+        f"{len(evidence.ledger)} requests taken, {len(evidence.refused)} refused; {len(recorded.logged)} in the log; "
         f"the traffic was up to {evidence.done.late.total_seconds():.1f} s behind its plan"
     )
     delays = judgement.delays

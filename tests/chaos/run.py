@@ -91,5 +91,5 @@ async def _tell(say: Say, made: World, faults: Faults, traffic: Traffic) -> None
         done = Counter(faults.done)
         say(
             f"  {took:4.0f} s: {done['kill']} kills, {done['zombie']} zombies, {len(traffic.ledger)} requests taken, "
-            f"{traffic.refused} refused, {awake} of {len(made.eyes.histories)} awake"
+            f"{len(traffic.refused)} refused, {awake} of {len(made.eyes.histories)} awake"
         )

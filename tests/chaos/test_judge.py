@@ -69,7 +69,7 @@ def evidence(
         came_to_rest=True,
         done=Done({}, (), (), {}, (), (), 0, timedelta()),
         ledger=ledger,
-        refused=0,
+        refused=(),
         histories={"web": history},
         versions={"web": [Version(T0, T0, spec, "web", paused)]},
         lives=(),
@@ -112,7 +112,15 @@ def test_without_kafka_its_absence_excuses_no_delay_and_no_refusal() -> None:
     assert found(direct) == {Rule.IN_TIME}
     quick = replace(direct, histories={"web": sights((0, 0), (10.5, 1))})
     assert found(quick) == set()
-    assert found(replace(quick, refused=1)) == {Rule.SERVED}
+    refused = replace(quick, refused=[asked(10).call])
+    assert found(refused) == {Rule.SERVED}
+    paused = replace(SPEC, held=Held.ALL)
+    assert (
+        found(
+            replace(refused, ledger=(), histories={"web": sights((0, 0))}, plan=replace(refused.plan, fleet=(paused,)))
+        )
+        == set()
+    )
 
 
 def test_prometheus_is_not_needed_to_wake_for_a_request() -> None:

@@ -47,7 +47,7 @@ class Traffic:
 
     target: Target
     ledger: list[Entry] = field(default_factory=list)
-    refused: int = 0
+    refused: list[Call] = field(default_factory=list)
     late: timedelta = timedelta()
     """How far behind its plan the traffic was at most: the machine's fault."""
 
@@ -80,7 +80,7 @@ class Traffic:
             if taken:
                 self.ledger.append(Entry(call, sent, datetime.now(UTC)))
                 return
-        self.refused += 1
+        self.refused.append(call)
 
     async def _by_gateway(self, call: Call, http: aiohttp.ClientSession, attempt: int) -> bool:
         port = self.target.gateways[(call.door + attempt) % len(self.target.gateways)]
