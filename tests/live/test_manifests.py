@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import AsyncIterator
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,24 @@ async def test_the_chart_renders_the_very_objects_of_the_manifests(place: Cluste
         manifests = await rendered(place.plane.program("kubectl"), "kustomize", K8S / install)
         # Helm makes the namespace itself; docs/howto-install.md says how to label it.
         assert comparable(chart) == {key: each for key, each in comparable(manifests).items() if key[0] != "Namespace"}
+
+
+async def test_there_may_be_a_release_in_each_of_several_namespaces(place: Cluster) -> None:
+    releases = []
+    for name, first in (("elasti", "true"), ("shop", "false"), ("bank", "false")):
+        values = ("--set", f"watchNamespaces={{{name}}}", "--set", f"admission={first}")
+        release = await rendered(place.plane.program("helm"), "template", "elasti", CHART, "-n", name, *values)
+        releases.append(set(comparable(release)))
+        policies = {each["metadata"]["name"] for each in release if each["kind"] == "ValidatingAdmissionPolicy"}
+        bound = {each["spec"]["policyName"] for each in release if each["kind"] == "ValidatingAdmissionPolicyBinding"}
+        assert bound == policies
+        roles = {each["metadata"]["name"] for each in release if each["kind"] == "ClusterRole"}
+        (binding,) = (each for each in release if each["kind"] == "ClusterRoleBinding")
+        assert {binding["roleRef"]["name"]} == roles
+        assert [subject["namespace"] for subject in binding["subjects"]] == [name]
+    # What two of them would both own, Helm refuses to install.
+    for one, other in combinations(releases, 2):
+        assert not one & other
 
 
 async def test_who_only_observes_may_change_nothing_but_what_is_its_own(place: Cluster) -> None:

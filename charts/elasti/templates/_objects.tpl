@@ -15,6 +15,17 @@
 {{- range $subject := $object.subjects }}{{- $_ := set $subject "namespace" $.root.Release.Namespace }}{{- end }}
 {{- end }}
 
+{{/* Names an object of the whole cluster after the release's namespace: there may be a release in each of several. */}}
+{{- define "elasti.ofRelease" -}}
+{{- $object := .object -}}
+{{- if ne .root.Release.Namespace "elasti" }}
+{{- $name := printf "%s-%s" $object.metadata.name .root.Release.Namespace -}}
+{{- $_ := set $object.metadata "name" $name }}
+{{- with $object.roleRef }}{{- $_ := set . "name" $name }}{{- end }}
+{{- if hasKey ($object.spec | default dict) "policyName" }}{{- $_ := set $object.spec "policyName" $name }}{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* Gives a Deployment what installations differ in. */}}
 {{- define "elasti.fill" -}}
 {{- $root := .root -}}
