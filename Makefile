@@ -40,7 +40,7 @@ live: bed ## the tests on a real Kafka, Prometheus and Kubernetes control plane 
 longtime: .venv/.ready ## weeks of a drawn trace in minutes (ARGS="--services 1000 --days 30 --seed 1")
 	.venv/bin/python -m tests.longtime $(ARGS)
 
-chaos: bed ## break a real system by a plan drawn from SEED=n and judge it, at most 8 minutes (ARGS="--minutes 1")
+chaos: bed ## break a real system by a plan drawn from SEED=n and judge it, at most 8 minutes (ARGS="--minutes 1", ARGS="--without-kafka 10")
 	.venv/bin/python -m tests.chaos --seed $(or $(SEED),1) $(ARGS)
 
 bench: .venv/.ready ## the budgets, side by side with their peers (ARGS="decode" for one of them)
