@@ -106,6 +106,10 @@ class MemoryTargets:
         """Answer the next calls with these, one each; None: that one is answered as ever."""
         self._failures.extend(failures)
 
+    def forgive(self) -> None:
+        """Answer as ever again, whatever was still to fail."""
+        self._failures.clear()
+
     def fail_after(self, *failures: TargetError) -> None:
         """Carry the next changes out and answer them with these all the same, one each."""
         self._afterwards.extend(failures)

@@ -66,6 +66,7 @@ class DirectWakes:
         teller.hold()
         try:
             answer = await self._shop.approach.answer(command, first=True)
+            self._shop.vigil.answered()
             if answer.phase is Phase.ACCEPTED:
                 teller.say(self._result(command, answer, asked))
                 self._tell(command, answer)

@@ -25,6 +25,7 @@ from consumer.handler.scene import Scene, gives_back, takes_back
 from consumer.handler.slots import Slots, withdraw
 from consumer.handler.standby import Standby
 from consumer.handler.teller import Done, Teller
+from consumer.handler.vigil import Vigil
 from consumer.handler.wiring import HandlerSettings
 from consumer.ports import (
     Clock,
@@ -68,6 +69,7 @@ class Workshop:
     slots: Slots
     order: Order
     knocks: Knocks
+    vigil: Vigil
     clock: Clock
     settings: HandlerSettings
     chance: Callable[[], float]
@@ -124,18 +126,40 @@ class Lane:
             self._shop.idle(self._key)
 
     async def _serve(self, ticket: Ticket) -> None:
-        attempts, self._trouble = 0, ""
+        command, attempts, self._trouble = ticket.command, 0, ""
         while not self._closing:
-            if refusal := self._refusal(ticket.command):
-                self._say(ticket, self._superseded(ticket.command, self._with_trouble(refusal)), attempts)
+            told = self._is_told(command, attempts)
+            if told and not await self._has_turn(command):
                 return
-            if not await self._granted(ticket.command):
+            if refusal := self._refusal(command):
+                if not told:
+                    self._say(ticket, self._superseded(command, self._with_trouble(refusal)), attempts)
+                return
+            if not await self._granted(command):
                 continue
             attempts += 1
             wait = await self._try(ticket, attempts)
             if wait is None:
                 return
-            await self._pause(ticket.command, wait)
+            await self._pause(command, wait)
+
+    def _is_told(self, command: Command, attempts: int) -> bool:
+        """Whether it was answered `failed`, and is tried on all the same: a wake that the cluster was too busy for.
+
+        The worker asks anew after five minutes at the longest. That is as good as never to people who wait for a page
+        since the cluster went away, when it is back.
+        """
+        return (
+            command.direction is Direction.UP and not gives_back(command) and attempts >= self._shop.settings.attempts
+        )
+
+    async def _has_turn(self, command: Command) -> bool:
+        """Wait for a turn to try once more; False when there is something newer to do."""
+        self._stirred.clear()
+        if self._closing or self._waiting or self._refusal(command):
+            return False
+        await first_of(self._shop.vigil.turn(), self._stirred.wait())
+        return not self._waiting
 
     def _refusal(self, command: Command) -> Obstacle | None:
         moment = self._shop.clock.read()
@@ -187,6 +211,8 @@ class Lane:
             answer = await self._answer(ticket, attempts)
             if isinstance(answer, timedelta):
                 return answer
+            if answer.obstacle is None or not answer.obstacle.retryable:
+                self._shop.vigil.answered()
             self._say(ticket, answer, attempts)
             return None
         finally:
@@ -194,22 +220,30 @@ class Lane:
             self._shop.slots.give_back()
 
     async def _answer(self, ticket: Ticket, attempts: int) -> Answer | timedelta:
-        settings = self._shop.settings
         try:
             return await self._shop.approach.answer(ticket.command, first=attempts == 1)
         except TargetBusyError as busy:
             self._trouble = str(busy)
-            if gives_back(ticket.command):
-                return self._once_more(ticket, busy, attempts)
-            if attempts < settings.attempts:
-                return settings.calls.delay(attempts, self._shop.chance(), busy.retry_after)
-            return self._failed(ticket, busy, retryable=True)
+            return self._after(ticket, busy, attempts)
         except (TargetGoneError, TargetUnknownError) as gone:
             # What does not exist any more was given back.
             released = gives_back(ticket.command)
             return Answer(Phase.UNCHANGED, None) if released else self._failed(ticket, gone, retryable=False)
         except TargetError as error:
             return self._failed(ticket, error, retryable=False)
+
+    def _after(self, ticket: Ticket, busy: TargetBusyError, attempts: int) -> Answer | timedelta:
+        """What follows a call that the cluster was too busy for: another one after so long, or an answer."""
+        settings = self._shop.settings
+        if gives_back(ticket.command):
+            return self._once_more(ticket, busy, attempts)
+        if attempts >= settings.attempts:
+            failed = self._failed(ticket, busy, retryable=True)
+            if not self._is_told(ticket.command, attempts):
+                return failed
+            if attempts == settings.attempts:
+                self._say(ticket, failed, attempts)
+        return settings.calls.delay(attempts, self._shop.chance(), busy.retry_after)
 
     def _once_more(self, ticket: Ticket, busy: TargetBusyError, attempts: int) -> timedelta:
         """How long to wait before a release is tried again, and so on: the worker has forgotten the service by now."""

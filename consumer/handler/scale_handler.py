@@ -28,6 +28,7 @@ from consumer.handler.scene import Scene
 from consumer.handler.slots import Slots
 from consumer.handler.standby import Standby
 from consumer.handler.teller import Tools
+from consumer.handler.vigil import Vigil
 from consumer.handler.wiring import HandlerPorts, HandlerSettings
 from consumer.ports import LogSetupError, TargetBusyError
 
@@ -78,6 +79,7 @@ class ScaleHandler:
             slots=Slots(settings.parallel),
             order=Order(settings.remembered),
             knocks=Knocks(settings.remembered),
+            vigil=Vigil(self._spawn, clock, settings.calls, ports.chance),
             clock=clock,
             settings=settings,
             chance=ports.chance,

@@ -77,7 +77,8 @@ class HandlerSettings:
     """How the handler works.
 
     `attempts` are the calls that one command gets before it is answered `failed`, but for those that give a target
-    back: they are tried until the cluster answers, with the back-off `releases`. `deadline` is for one call,
+    back: they are tried until the cluster answers, with the back-off `releases`. A wake that failed since the cluster
+    was too busy is tried on after that, some at a time. `deadline` is for one call,
     `drain` for all that is in flight when a partition goes, `parting` for the last commit after that. `pending`
     bounds the commands that were read and not answered, `remembered` the services whose newest command is kept. A zero
     is not begun any more `zero_within` after it was decided: who stood still for so long may have a successor.

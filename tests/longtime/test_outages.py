@@ -36,6 +36,12 @@ def within(town: Whole, begin: datetime, end: datetime, *, up: bool) -> list[Sca
     return [change for change in town.changes if change.up is up and begin <= change.at < end]
 
 
+def asleep(town: Whole, moment: datetime) -> set[str]:
+    """Who was at zero then."""
+    last = {change.name: change.up for change in town.changes if change.at < moment}
+    return {name for name, up in last.items() if not up}
+
+
 def stays_up(plan: Plan) -> bool:
     """Whether its enabledPeriod is over at the end of the night."""
     return plan.nights is not None and plan.nights.hour == 0
@@ -100,3 +106,20 @@ def test_while_prometheus_is_dark_wakes_go_on_and_sleeps_by_metrics_come_a_coold
     after = sleeps(blind, DARK.ends, blind.end, counted=False)
     assert len(after) >= 10
     assert all(each.at >= DARK.ends + blind.prometheus.plans[each.name].cooldown for each in after)
+
+
+async def without_the_api(town: Whole) -> None:
+    await town.at(GONE)
+    town.cluster.is_there = False
+    await town.at(BACK)
+    town.cluster.is_there = True
+
+
+def test_who_was_asked_for_in_an_hour_without_the_api_server_is_woken_in_seconds_when_it_is_back() -> None:
+    town = Whole(fleet(3), BACK + 30 * MINUTE)
+    town.run(without_the_api(town))
+    owed = {each.name for each in town.answers if GONE <= each.at < BACK} & asleep(town, GONE)
+    assert len(owed) > 20
+    back = {change.name: change.at for change in reversed(within(town, BACK, town.end, up=True))}
+    assert {name for name in owed if back[name] > BACK + 10 * timedelta(seconds=1)} == set()
+    assert town.verdict(Expectations(outages=(Outage(GONE, BACK),), until=town.end)).violations == ()

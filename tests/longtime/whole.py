@@ -20,7 +20,7 @@ from consumer.checker import Record as Checked
 from consumer.gateway import GatewayPorts, GatewaySettings
 from consumer.handler.scale_handler import ScaleHandler
 from consumer.handler.wiring import HandlerPorts, HandlerSettings
-from consumer.ports import Change, PolicyEntry, TargetKey, TargetView
+from consumer.ports import Change, PolicyEntry, TargetBusyError, TargetKey, TargetView
 from consumer.scalers.batcher import Batcher
 from consumer.scalers.contract import Defaults
 from consumer.scalers.judges import SweepJudges
@@ -83,8 +83,14 @@ class Cluster(MemoryTargets):
         self._chance = random.Random(f"cluster/{seed}")
         self._tell = tell
         self._ready = ready
+        self.is_there = True
+
+    async def look(self, key: TargetKey) -> TargetView:
+        self._answers(key)
+        return await super().look(key)
 
     async def scale(self, key: TargetKey, change: Change) -> TargetView:
+        self._answers(key)
         view = await super().scale(key, change)
         self._tell(Scaled(key.ref.name, self._time.now, up=change.wanted > 0))
         if change.wanted:
@@ -93,6 +99,10 @@ class Cluster(MemoryTargets):
         else:
             self.make_ready(key, 0)
         return view
+
+    def _answers(self, key: TargetKey) -> None:
+        if not self.is_there:
+            raise TargetBusyError(f"{key}: the API server can not be reached (connection refused)")
 
     def _start(self, key: TargetKey, generation: int) -> None:
         view = self.present(key)
