@@ -27,7 +27,6 @@ from consumer.ports import (
     TargetForbiddenError,
     TargetGoneError,
     TargetInvalidError,
-    TargetView,
     Truth,
 )
 
@@ -83,6 +82,7 @@ class Clerk:
 
     def stir(self, key: ServiceKey) -> None:
         """Something about this service may be different."""
+        self._forget_what_is_over(key)
         failing = key in self._due and key in self._failures
         if self._resources is None or failing or not self._sources.owned(key):
             return
@@ -174,6 +174,7 @@ class Clerk:
             try:
                 # The watch shows what is there; that something never was can only be asked.
                 await self._sources.calls.look(target)
+                self._forget_what_is_over(entry.key)
             except TargetGoneError:
                 _log.info("target missing", target=str(target), service=str(entry.key))
             except (TargetInvalidError, TargetForbiddenError) as error:
@@ -185,7 +186,7 @@ class Clerk:
             gone=scene.is_gone(target),
             refused=refused,
             awake=scene.awake_replicas(target),
-            given_up=self._given_up_wake(entry.key, scene.view(target)),
+            given_up=self._given_up.get(entry.key),
         )
 
     def _keep_what_was_given_up(self, key: ServiceKey, present: Present | None) -> None:
@@ -195,11 +196,15 @@ class Clerk:
         elif (kept := self._given_up.get(key)) and (present is None or present.last_wake_at != kept.last_wake_at):
             del self._given_up[key]
 
-    def _given_up_wake(self, key: ServiceKey, view: TargetView | None) -> Present | None:
-        """The wake that was given up, for as long as its target has replicas and none of them is ready."""
+    def _forget_what_is_over(self, key: ServiceKey) -> None:
+        """Forget the wake that was given up as soon as its target shows a ready replica, or sleeps.
+
+        Not when a status is made of it: who is ready for a moment only may be, between two of them.
+        """
+        target = self._sources.scene.target(key) if key in self._given_up else None
+        view = self._sources.scene.view(target) if target is not None else None
         if view is not None and (view.ready or not view.replicas):
-            self._given_up.pop(key, None)
-        return self._given_up.get(key)
+            del self._given_up[key]
 
     async def _write(
         self, key: ServiceKey, resource: ResourceRef, status: ResourceStatus, resources: Resources

@@ -328,3 +328,22 @@ async def test_a_wake_that_was_given_up_is_no_fault_of_a_service_that_sleeps(bed
         bed.command(zero(1, awake))
         await bed.later(SOON)
         assert (reason(bed), reason(bed, kind="Active")) == ("InForce", "Asleep")
+
+
+@pytest.mark.parametrize("for_a_moment", [True, False])
+async def test_a_wake_that_was_given_up_is_over_once_a_replica_was_ready_however_soon_that_one_failed(
+    bed: ApiBed, for_a_moment: bool
+) -> None:
+    bed.targets.create(TARGET, replicas=1)
+    judged(bed, Code.NEVER_READY, "no replica became ready", woken=T0)
+    async with bed.running():
+        await bed.later(SECOND)
+        judged(bed, Code.COOLING_DOWN, woken=T0)
+        await bed.later(SOON)
+        assert reason(bed) == "NeverReady"
+        bed.targets.make_ready(TARGET, 1)
+        # Whether the status is looked at meanwhile is a matter of chance.
+        await (settled() if for_a_moment else bed.later(SECOND))
+        bed.targets.make_ready(TARGET, 0)
+        await bed.later(SOON)
+        assert reason(bed) == "InForce"
