@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -14,7 +14,17 @@ from consumer.handler.errands import Errands, first_of
 from consumer.handler.herald import Herald
 from consumer.handler.notices import camel, of_code
 from consumer.handler.scene import Scene
-from consumer.handler.standing import AT_ONCE, READY, SOON, Knowledge, Present, pace, status_of, status_of_shadowed
+from consumer.handler.standing import (
+    AT_ONCE,
+    READY,
+    SOMETIME,
+    SOON,
+    Knowledge,
+    Present,
+    pace,
+    status_of,
+    status_of_shadowed,
+)
 from consumer.ports import (
     Condition,
     Notice,
@@ -68,6 +78,7 @@ class Clerk:
         self._unseen: set[ServiceKey] = set()
         self._due: dict[ServiceKey, datetime] = {}
         self._news = asyncio.Event()
+        self._leaving = False
         self._said_forbidden = False
 
     def knows(self, key: ServiceKey, present: Present | None, *, news: bool) -> None:
@@ -105,12 +116,26 @@ class Clerk:
             now = self._errands.clock.read().now
             self._news.clear()
             ready = [key for key, due in self._due.items() if due <= now]
-            for start in range(0, len(ready), _AT_A_TIME):
-                async with asyncio.TaskGroup() as tasks:
-                    for key in ready[start : start + _AT_A_TIME]:
-                        tasks.create_task(self._serve(key, self._resources))
+            await self._serve_all(ready, self._resources)
             if not ready:
                 await self._rest(now)
+
+    async def finish(self, within: timedelta) -> None:
+        """Write now what waits for its time, as far as that takes no longer than this: there may be no successor."""
+        self._leaving = True
+        if self._resources is None:
+            return
+        try:
+            async with asyncio.timeout(within.total_seconds()):
+                await self._serve_all(list(self._due), self._resources)
+        except TimeoutError:
+            _log.warning("not every status was written in time", left=len(self._due))
+
+    async def _serve_all(self, keys: Sequence[ServiceKey], resources: Resources) -> None:
+        for start in range(0, len(keys), _AT_A_TIME):
+            async with asyncio.TaskGroup() as tasks:
+                for key in keys[start : start + _AT_A_TIME]:
+                    tasks.create_task(self._serve(key, resources))
 
     async def _rest(self, now: datetime) -> None:
         if not self._due:
@@ -214,7 +239,8 @@ class Clerk:
         wait = pace(last.status if last else None, status)
         if wait is None:
             return
-        if last is not None and now < last.at + wait:
+        hurries = self._leaving and wait < SOMETIME
+        if last is not None and now < last.at + wait and not hurries:
             self._wait(key, last.at + wait)
             return
         try:

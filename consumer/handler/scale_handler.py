@@ -100,6 +100,7 @@ class ScaleHandler:
         listeners = Listeners(scene, self._crew, self._clerk, keeper, standby)
         self._following = Following(ports, settings, listeners)
         self._switches = ports.switches
+        self._parting = settings.parting
         self._mentions = Mentions(tools, shop.knocks, settings.parting)
         self._direct = DirectWakes(shop, self._crew, self._mentions)
         self._restoring: dict[int, asyncio.Task[None]] = {}
@@ -144,6 +145,8 @@ class ScaleHandler:
                 working.cancel()
                 await asyncio.wait((working,))
                 self._mentions.hurry()
+                # While what it is about is still ours.
+                await self._clerk.finish(self._parting)
                 await self._intake.leave()
                 await self._mentions.ended()
                 await cut_off(self._live)

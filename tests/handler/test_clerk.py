@@ -347,3 +347,38 @@ async def test_a_wake_that_was_given_up_is_over_once_a_replica_was_ready_however
         bed.targets.make_ready(TARGET, 0)
         await bed.later(SOON)
         assert reason(bed) == "InForce"
+
+
+async def test_a_handler_that_stops_writes_what_it_would_have_written_a_second_later(bed: ApiBed) -> None:
+    awake = bed.targets.create(TARGET, replicas=3)
+    async with bed.running():
+        await bed.later(SECOND)
+        assert bed.api.status(REF)["replicas"] == 3
+        bed.command(zero(1, awake))
+        await settled()
+    assert (bed.api.status(REF)["replicas"], reason(bed, kind="Active")) == (0, "Asleep")
+
+
+async def test_a_handler_that_stops_does_not_keep_to_the_pace_but_leaves_out_what_only_swings(bed: ApiBed) -> None:
+    bed.targets.create(TARGET, replicas=3)
+    judged(bed, Code.RECENT_TRAFFIC)
+    async with bed.running():
+        await bed.later(SECOND)
+        bed.targets.scale_by_hand(TARGET, 5)
+        await settled()
+    assert bed.api.status(REF)["replicas"] == 5
+    written = len(bed.api.writes)
+    async with bed.running():
+        await bed.later(SECOND)
+        judged(bed, Code.COOLING_DOWN)
+        await settled()
+    assert len(bed.api.writes) == written
+
+
+async def test_a_handler_that_stops_tries_a_status_once(bed: ApiBed) -> None:
+    bed.targets.create(TARGET, replicas=3)
+    bed.api.fail(*[TargetBusyError("500")] * 10)
+    async with bed.running():
+        await bed.later(SECOND / 2)
+    assert bed.told.writes == [("status", "busy")]
+    assert bed.api.status(REF) == {}
