@@ -7,6 +7,15 @@ what they share is that nothing of them may be left behind, however we end.
 from consumer.children.dying import end_with_parent
 from consumer.children.guard import Guard
 from consumer.children.halting import halt
-from consumer.children.places import HOST, cache_root, free_ports
+from consumer.children.places import HOST, NoPlaceError, cache_root, free_ports, temporary_folder
 
-__all__ = ["HOST", "Guard", "cache_root", "end_with_parent", "free_ports", "halt"]
+__all__ = [
+    "HOST",
+    "Guard",
+    "NoPlaceError",
+    "cache_root",
+    "end_with_parent",
+    "free_ports",
+    "halt",
+    "temporary_folder",
+]

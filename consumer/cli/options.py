@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from consumer.children import NoPlaceError
 from consumer.core.service import ServiceKey
 from consumer.errors import first_error
 from consumer.ports import LogError, TargetError
@@ -153,7 +154,7 @@ def finish_with(work: Coroutine[Any, Any, Result]) -> Result:
     """Run a coroutine to its end and return what it returns; Ctrl-C ends it cleanly, a log that is away is said."""
     try:
         return asyncio.run(_unwrapped(work))
-    except (LogError, TargetError) as error:
+    except (LogError, TargetError, NoPlaceError) as error:
         raise AwayProblem(str(error)) from None
     except BrokenPipeError:
         # As in `elasti tail results | head`: what is left of the output has nowhere to go, also at the very end.

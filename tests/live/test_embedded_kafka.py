@@ -186,6 +186,16 @@ async def test_a_broker_that_was_killed_restarts_on_the_same_port_with_its_data(
     assert await read_all(before, "kept") == [b"still here"]
 
 
+async def test_a_broker_that_someone_else_ends_is_lost_and_one_that_we_end_is_not(own_kafka: EmbeddedKafka) -> None:
+    loss = asyncio.ensure_future(own_kafka.lost())
+    await own_kafka.kill()
+    await own_kafka.restart()
+    assert not loss.done()
+    os.kill(own_kafka.pid, signal.SIGKILL)
+    assert "it ended by itself (exit code -9)" in str(await loss)
+    assert await own_kafka.lost() is await loss
+
+
 async def test_a_broker_property_that_is_given_replaces_ours() -> None:
     async with EmbeddedKafka(properties={"message.max.bytes": "2000"}) as kafka:
         await create(kafka.bootstrap, "small")

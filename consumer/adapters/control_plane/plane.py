@@ -1,7 +1,6 @@
 """Runs a Kubernetes control plane as child processes and sees to it that nothing of it is left behind."""
 
 import asyncio
-import tempfile
 import uuid
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -20,7 +19,7 @@ from consumer.adapters.control_plane.commands import Ports, controllers, etcd, k
 from consumer.adapters.control_plane.people import People, User, write_kubeconfig, write_signing_key
 from consumer.adapters.control_plane.programs import Programs, built
 from consumer.adapters.control_plane.trouble import ControlPlaneError, PortTakenError
-from consumer.children import Guard, cache_root, free_ports
+from consumer.children import Guard, cache_root, free_ports, temporary_folder
 
 _START_LIMIT = 90.0
 _SYNC_LIMIT = 30.0
@@ -187,7 +186,7 @@ class ControlPlane:
 
     async def _prepare(self) -> None:
         self._programs = built(self._cache)
-        self._home = Path(tempfile.mkdtemp(prefix="elasti-control-plane-"))
+        self._home = temporary_folder("elasti-control-plane-")
         self._guard = await Guard.over(self._home)
         self._session = aiohttp.ClientSession()
         self._people.write(self._home / "tokens.csv")

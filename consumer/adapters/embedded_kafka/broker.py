@@ -6,9 +6,7 @@ import os
 import shutil
 import signal
 import socket
-import tempfile
 import uuid
-from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -16,16 +14,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from consumer.adapters.embedded_kafka.fitness import cluster_of, examine, require_room, told
+from consumer.adapters.embedded_kafka.home import Home
 from consumer.adapters.embedded_kafka.jars import KAFKA_VERSION, kafka_jars
-from consumer.adapters.embedded_kafka.trouble import EmbeddedKafkaError, PortTakenError, diagnosis
-from consumer.children import Guard, cache_root, end_with_parent, halt
+from consumer.adapters.embedded_kafka.trouble import EmbeddedKafkaError, LastWords, PortTakenError, diagnosis
+from consumer.children import Guard, NoPlaceError, cache_root, end_with_parent, halt, temporary_folder
 
 _HOST = "127.0.0.1"
-_STARTED = b"Kafka Server started"
-_LAST_WORDS = 25
+_STARTED = "Kafka Server started"
 _START_LIMIT = 90.0
 _STOP_LIMIT = 15.0
-_NEEDED_BYTES = 500_000_000
 _PORT_ATTEMPTS = 3
 
 # Only its start and its troubles are read; at the default level a broker writes 400 lines before it listens.
@@ -87,18 +85,19 @@ class EmbeddedKafka:
         properties: Mapping[str, str] | None = None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._directory = directory
         self._wanted_port = port
         self._cache = cache or cache_root()
         self._properties = properties or {}
         self._say = say
         self._port = port or 0
-        self._home = Path()
+        self._home = Home(directory or Path(), given=directory is not None)
         self._command: tuple[str, ...] = ()
         self._guard: Guard | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._follower: asyncio.Task[None] | None = None
-        self._last_words: deque[str] = deque(maxlen=_LAST_WORDS)
+        self._last_words = LastWords()
+        self._leaving = False
+        self._loss: asyncio.Future[EmbeddedKafkaError] | None = None
 
     @property
     def bootstrap(self) -> str:
@@ -144,6 +143,16 @@ class EmbeddedKafka:
             if guard is not None:
                 await guard.finish()
 
+    async def lost(self) -> EmbeddedKafkaError:
+        """Wait until the broker ends without being asked to, and return why it did and what to do.
+
+        Raises:
+            EmbeddedKafkaError: it was not started.
+        """
+        if self._loss is None:
+            raise _not_running()
+        return await asyncio.shield(self._loss)
+
     def pause(self) -> None:
         """Freeze the broker where it stands, as a machine that hangs would: connections stay open, mute."""
         halt(self._running().pid)
@@ -155,38 +164,44 @@ class EmbeddedKafka:
     async def kill(self) -> None:
         """End the broker with -9, as a crash would; its data stay for `restart`."""
         process = self._running()
+        self._leaving = True
         process.kill()
         await self._reap(process)
 
     async def restart(self) -> None:
         """Start the broker again on the same data and port; a broker that still runs is stopped first."""
         await self._end_process()
+        with told(self._home):
+            require_room(self._home)
         await self._launch()
 
     def _running(self) -> asyncio.subprocess.Process:
         if self._process is None or self._process.returncode is not None:
-            raise EmbeddedKafkaError("embedded Kafka: it is not running; start it first")
+            raise _not_running()
         return self._process
 
     async def _prepare(self) -> None:
         java = await asyncio.to_thread(_java)
+        # Before the download, which would be for nothing.
+        await self._settle()
         jars = await kafka_jars(self._cache, self._say)
-        if self._directory is None:
-            self._home = Path(tempfile.mkdtemp(prefix="elasti-kafka-"))
-            self._guard = await Guard.over(self._home)
-        else:
-            self._home = self._directory
-            self._home.mkdir(parents=True, exist_ok=True)
+        with told(self._home):
+            self._home.scratch.mkdir(exist_ok=True)
+        self._command = (str(java), *_JVM, f"-Djava.io.tmpdir={self._home.scratch}", "-cp", f"{jars}/*")
+
+    async def _settle(self) -> None:
+        """Find a home that will do; one that will not is left as it is."""
+        if not self._home.given:
+            try:
+                self._home = Home(temporary_folder("elasti-kafka-"), given=False)
+            except NoPlaceError as error:
+                raise EmbeddedKafkaError(f"embedded Kafka: {error}") from error
+            self._guard = await Guard.over(self._home.path)
+        await asyncio.to_thread(examine, self._home, self._properties.get("node.id", "1"))
+        if self._home.given:
+            with told(self._home):
+                self._home.path.mkdir(parents=True, exist_ok=True)
             self._guard = await Guard.over(None)
-        free = shutil.disk_usage(self._home).free
-        if free < _NEEDED_BYTES:
-            raise EmbeddedKafkaError(
-                f"embedded Kafka: {self._home} has {free / 1e6:.0f} MB left and 500 MB are needed; free some, "
-                "or give another directory"
-            )
-        scratch = self._home / "scratch"
-        scratch.mkdir(exist_ok=True)
-        self._command = (str(java), *_JVM, f"-Djava.io.tmpdir={scratch}", "-cp", f"{jars}/*")
 
     async def _start_on_a_free_port(self) -> None:
         """A port that was free a moment ago can be taken by now; then try another one."""
@@ -203,11 +218,17 @@ class EmbeddedKafka:
 
     async def _format(self, controller_port: int) -> None:
         """Write the configuration and, on new data, the identity of the cluster."""
-        data = self._home / "data"
-        config = self._home / "server.properties"
-        config.write_text(_properties(self._port, controller_port, data, self._properties))
-        if (data / "meta.properties").exists():
-            return
+        properties = _properties(self._port, controller_port, self._home.data, self._properties)
+        with told(self._home):
+            self._home.config.write_text(properties)
+        if not self._home.identity.exists():
+            await self._format_anew()
+        with told(self._home):
+            self._home.cluster.write_text(f"{cluster_of(self._home)}\n")
+
+    async def _format_anew(self) -> None:
+        """Let Kafka's own tool write the identity; what it could not finish goes, since it would pass for records."""
+        new = not self._home.data.exists()
         identity = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         tool = await asyncio.create_subprocess_exec(
             *self._command,
@@ -217,8 +238,8 @@ class EmbeddedKafka:
             # A leading dash would be read as an option.
             identity.replace("-", "A"),
             "--config",
-            str(config),
-            cwd=self._home,
+            str(self._home.config),
+            cwd=self._home.path,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
@@ -228,18 +249,28 @@ class EmbeddedKafka:
         output, _ = await tool.communicate()
         self._forget(tool)
         if tool.returncode:
-            raise diagnosis("its storage could not be formatted", output.decode(errors="replace").splitlines())
+            words = LastWords()
+            words.hear(output.decode(errors="replace"))
+            words.end()
+            trouble = diagnosis("its storage could not be formatted", words, self._home)
+            if new:
+                await asyncio.to_thread(shutil.rmtree, self._home.data, ignore_errors=True)
+            raise trouble
 
     async def _launch(self) -> None:
         """Start the broker; its own word that it started is proof that the port is served by our child."""
         self._say(f"starting Apache Kafka {KAFKA_VERSION} on {self.bootstrap}")
-        self._last_words.clear()
+        self._last_words = LastWords()
+        self._leaving = False
+        if self._loss is None or self._loss.done():
+            # One that was lost and is started again can be lost again.
+            self._loss = asyncio.get_running_loop().create_future()
         process = await asyncio.create_subprocess_exec(
             *self._command,
             "kafka.Kafka",
-            str(self._home / "server.properties"),
+            str(self._home.config),
             stdin=asyncio.subprocess.DEVNULL,
-            cwd=self._home,
+            cwd=self._home.path,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             # The terminal's Ctrl-C must not end the broker before those who still use it.
@@ -251,10 +282,10 @@ class EmbeddedKafka:
             async with asyncio.timeout(_START_LIMIT):
                 started = await self._read_until_started(process)
         except TimeoutError:
-            raise diagnosis(f"it did not start within {_START_LIMIT:.0f} s", self._last_words) from None
+            raise diagnosis(f"it did not start within {_START_LIMIT:.0f} s", self._last_words, self._home) from None
         if not started:
             await self._reap(process)
-            raise diagnosis("it ended while starting", self._last_words)
+            raise diagnosis("it ended while starting", self._last_words, self._home)
 
     async def _read_until_started(self, process: asyncio.subprocess.Process) -> bool:
         """Follow the broker's output; a task keeps following it after the start, or its pipe would fill."""
@@ -270,15 +301,16 @@ class EmbeddedKafka:
         return started.is_set()
 
     async def _follow(self, process: asyncio.subprocess.Process, started: asyncio.Event) -> None:
+        words = self._last_words
         if process.stdout is not None:
-            recent = b""
             while chunk := await process.stdout.read(65_536):
-                recent = recent[-len(_STARTED) :] + chunk
-                if _STARTED in recent:
+                if any(_STARTED in line for line in words.hear(chunk.decode(errors="replace"))):
                     started.set()
-                self._last_words.extend(chunk.decode(errors="replace").splitlines())
-        await process.wait()
+        words.end()
+        code = await process.wait()
         self._forget(process)
+        if self._loss is not None and started.is_set() and not self._leaving:
+            self._loss.set_result(diagnosis(f"it ended by itself (exit code {code})", words, self._home))
 
     def _watch(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -296,6 +328,7 @@ class EmbeddedKafka:
         process = self._process
         if process is None:
             return
+        self._leaving = True
         with suppress(ProcessLookupError):
             # A paused process would not see the polite signal.
             process.send_signal(signal.SIGCONT)
@@ -313,6 +346,10 @@ class EmbeddedKafka:
             await self._follower
             self._follower = None
         self._forget(process)
+
+
+def _not_running() -> EmbeddedKafkaError:
+    return EmbeddedKafkaError("embedded Kafka: it is not running; start it first")
 
 
 def _java() -> Path:

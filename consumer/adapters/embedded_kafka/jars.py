@@ -6,6 +6,7 @@ others wait for it.
 """
 
 import asyncio
+import errno
 import fcntl
 import shutil
 import signal
@@ -21,6 +22,7 @@ from consumer.adapters.embedded_kafka.trouble import EmbeddedKafkaError
 KAFKA_VERSION = "4.1.0"
 _COORDINATES = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.slf4j:slf4j-simple:1.7.36"
 _WORTH_A_LINE = 2_000_000
+_NO_PLACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST})
 _SAY, _JARS, _ERROR = "say ", "jars ", "error "
 
 
@@ -130,10 +132,12 @@ def fetch_aloud(cache: Path) -> int:
         place = _provide(cache)
     except Exception as trouble:  # noqa: BLE001  # a resolver can fail in any way; each must reach the person
         cause = str(trouble).replace("\n", " ")[:300]
+        needed = "The first start needs the network (Maven Central, or a mirror in ~/.config/jgo.conf)"
+        if isinstance(trouble, OSError) and trouble.errno in _NO_PLACE:
+            needed = "Make room there, or let it be written"
         _tell(
-            f"{_ERROR}its jars could not be fetched into {cache}: {cause}. The first start needs the network "
-            f"(Maven Central, or a mirror in ~/.config/jgo.conf); or copy {_place(cache)} from a machine "
-            "that has it; or point the program at an existing Kafka"
+            f"{_ERROR}its jars could not be fetched into {cache}: {cause}. {needed}; or copy {_place(cache)} from a "
+            "machine that has it; or point the program at an existing Kafka"
         )
         return 1
     _tell(f"{_JARS}{place}")
