@@ -1,7 +1,7 @@
 # Every task of this repository. `make help` lists them; ARGS="…" is passed on to the program behind a task.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz check bed cluster live longtime chaos bench up lock
+.PHONY: help demo test fuzz check audit bed cluster live longtime chaos bench up lock
 
 # The first Python that the project supports; `make PYTHON=/path/to/python …` chooses another one.
 FITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -27,6 +27,9 @@ check: .venv/.ready ## style, types, direction of imports
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+audit: ## what is known against the versions that run (needs uv, and the network for the advisories)
+	uv tool run --from pip-audit==2.10.1 pip-audit --strict --require-hashes --disable-pip -r requirements/run.txt $(ARGS)
 
 bed: .venv/.ready ## build the Kubernetes control plane that live tests start (once, about 10 minutes on 2 cores)
 	.venv/bin/python -m consumer.adapters.control_plane build
