@@ -280,7 +280,8 @@ async def test_a_program_whose_disk_gets_full_says_so_and_ends(
         assert "Error: embedded Kafka: it ended by itself (exit code 1): the disk of " in said
         assert f"{disk.path}/elasti-kafka-" in said
         assert "is full; free at least 500 MB, or let TMPDIR name a directory elsewhere" in said
-        assert "Traceback" not in said
+        # In a log line of its own aiokafka may tell of what was on its way.
+        assert not any(line.startswith("Traceback") for line in said.splitlines())
         assert not those_of(disk.path)
         assert not list(disk.path.iterdir())
 
