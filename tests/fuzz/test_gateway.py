@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from consumer.adapters.clock import BrokerClock
 from consumer.adapters.memory import MemoryLog, MemoryPublisher
 from consumer.gateway import GatewayPorts, serving
+from consumer.gateway.pages import RECEIVED
 from consumer.telemetry import Telemetry
 from schemas.topics import Topic
 from tests.fuzz.poison import Shown, values
@@ -64,6 +65,8 @@ LINES = (
     b" folded",
 )
 SERVER_ERROR = b"HTTP/1.1 500"
+# A whole body: of what it can not read the server repeats a part, and that may be these words.
+TAKEN = b"\r\n\r\n" + RECEIVED
 
 
 @st.composite
@@ -97,19 +100,22 @@ def test_any_bytes_are_answered_or_cut_off_and_the_gateway_goes_on(sent: Sequenc
     answers, records = asyncio.run(_answered([bytes(each) for each in sent]))
     assert not [answer for answer in answers if answer.startswith(SERVER_ERROR)]
     # Each that was told so is in the log, and what is in the log was asked for.
-    taken = [answer for answer in answers if b"Request received successfully!" in answer]
+    taken = [answer for answer in answers if TAKEN in answer]
     assert len(taken) <= records
 
 
+# Whatever is sent, its connection is closed by then.
+HANGS = 60
 # What never comes is not what these tests are about.
-BRIEF = replace(SETTINGS, read_timeout=timedelta(milliseconds=50), keepalive=timedelta(milliseconds=50))
+_SOON = timedelta(milliseconds=50)
+BRIEF = replace(SETTINGS, read_timeout=_SOON, keepalive=_SOON, linger=_SOON)
 
 
 async def _answered(sent: Sequence[bytes]) -> tuple[list[bytes], int]:
     log = MemoryLog(BrokerClock())
     log.create(TOPIC, PARTITIONS)
     ports = GatewayPorts(MemoryPublisher(log), Telemetry("test", "1"), lambda: PARTITIONS, handler=Direct())
-    async with serving(ports, BRIEF, host="127.0.0.1", port=0) as port:
+    async with asyncio.timeout(HANGS), serving(ports, BRIEF, host="127.0.0.1", port=0) as port:
         answers = await asyncio.gather(*(_exchange(port, each) for each in sent))
         assert (await _exchange(port, b"GET /healthz HTTP/1.0\r\n\r\n")).startswith(b"HTTP/1.0 200")
     return answers, len(log.records(TOPIC))
