@@ -34,18 +34,21 @@ async def embedded(settings: Settings, *, say: Callable[[str], None]) -> AsyncIt
             update={**simulated, "kafka_bootstrap": (kafka.bootstrap,), "replication_factor": 1}
         )
         await log.create(ready)
-        async with _while_it_lasts(kafka):
+        async with _while_it_lasts(kafka, say):
             yield ready
     finally:
         await kafka.stop()
 
 
 @asynccontextmanager
-async def _while_it_lasts(kafka: EmbeddedKafka) -> AsyncIterator[None]:
+async def _while_it_lasts(kafka: EmbeddedKafka, say: Callable[[str], None]) -> AsyncIterator[None]:
     """End what is done meanwhile when the Kafka ends by itself: nobody else would start this one again."""
 
     async def watch() -> None:
-        raise LogError(str(await kafka.lost()))
+        loss = str(await kafka.lost())
+        # Told now: to end takes a while, since what is under way is still asked of it in vain.
+        say(loss.partition("\n")[0])
+        raise LogError(loss)
 
     try:
         async with asyncio.TaskGroup() as tasks:

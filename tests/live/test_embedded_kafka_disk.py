@@ -274,10 +274,13 @@ async def test_a_program_whose_disk_gets_full_says_so_and_ends(
         await line_with(process.stdout if words[0] == "demo" else process.stderr, begun)
         await disk.fill()
         async with asyncio.timeout(LIMIT):
-            _, err = await process.communicate()
+            out, err = await process.communicate()
         said = err.decode()
         assert process.returncode == 3
-        assert "Error: embedded Kafka: it ended by itself (exit code 1): the disk of " in said
+        loss = "embedded Kafka: it ended by itself (exit code 1): the disk of "
+        assert f"Error: {loss}" in said
+        # Told at once, too, by itself.
+        assert f"\n{loss}" in f"\n{out.decode()}\n{said}"
         assert f"{disk.path}/elasti-kafka-" in said
         assert "is full; free at least 500 MB, or let TMPDIR name a directory elsewhere" in said
         # In a log line of its own aiokafka may tell of what was on its way.
