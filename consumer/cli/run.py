@@ -50,10 +50,11 @@ def command(settings: Settings, roles: frozenset[Role], *, dev: bool) -> int:
 
 async def _run(settings: Settings, roles: frozenset[Role], *, dev: bool) -> int:
     # Loaded here: `elasti run --help` must not wait for the clients of Kafka and Prometheus.
+    from consumer.app.stacks import stacks_on_signal  # noqa: PLC0415
     from consumer.app.stopping import stop_on_signals, unless_stopped  # noqa: PLC0415
 
     stopping, begun = asyncio.Event(), asyncio.Event()
-    with stop_on_signals(stopping):
+    with stop_on_signals(stopping), stacks_on_signal():
         done = await unless_stopped(
             _serve(settings, roles, _Signs(stopping, begun), dev=dev), stopping=stopping, begun=begun
         )

@@ -42,6 +42,8 @@ class Evidence:
     """When the faults and the traffic were over."""
     ended: datetime
     came_to_rest: bool
+    stuck: Sequence[str]
+    """The processes that did not get ready when the faults were over."""
     done: Done
     ledger: Sequence[Entry]
     refused: Sequence[Call]

@@ -40,6 +40,7 @@ class Rule(StrEnum):
     HELD = "what is paused, observed or guarded stays as it is"
     PODS = "when it is quiet, every replica is ready"
     QUIET = "it comes to rest"
+    READY = "every process gets ready when the faults are over"
     ALIVE = "no process ends by itself, or does not end when asked"
     SILENT = "no process logs an exception"
 
@@ -105,6 +106,8 @@ class _Judge:
             self._held(spec)
         if not self._evidence.came_to_rest:
             self._find(Rule.QUIET, "", self._evidence.ended, "replicas still changed when the time for that was over")
+        for name in self._evidence.stuck:
+            self._find(Rule.READY, name, self._evidence.stopped, "not ready when that was long over; its log says why")
         if self._evidence.plan.without_kafka:
             self._served()
         self._pods()

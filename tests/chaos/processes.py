@@ -130,6 +130,11 @@ class Slot:
                     process.send_signal(signal.SIGCONT)
             self.absences.append(Span(began, _now()))
 
+    def tell(self) -> None:
+        """Let it write to its log where its threads stand and its tasks wait."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(signal.SIGUSR1)
+
     async def leave_for_good(self, keeping: "asyncio.Task[None]") -> None:
         """End it politely, and `keeping`, the task that would start it again."""
         async with self._busy:

@@ -42,7 +42,7 @@ async def run(plan: Plan, folder: Path, say: Say) -> Evidence:
             telling.cancel()
         stopped = datetime.now(UTC)
         say("the faults are over; waiting for quiet")
-        await made.all_ready()
+        stuck = await made.stuck()
         came_to_rest = await made.eyes.quiet(_QUIET, _QUIET_WITHIN)
         ended = datetime.now(UTC)
         rest = "quiet" if came_to_rest else "NO quiet"
@@ -54,6 +54,7 @@ async def run(plan: Plan, folder: Path, say: Say) -> Evidence:
             stopped=stopped,
             ended=ended,
             came_to_rest=came_to_rest,
+            stuck=stuck,
             done=_done(made, faults, traffic),
             ledger=traffic.ledger,
             refused=traffic.refused,

@@ -67,6 +67,7 @@ def evidence(
         stopped=T0 + 300 * SECOND,
         ended=T0 + 400 * SECOND,
         came_to_rest=True,
+        stuck=(),
         done=Done({}, (), (), {}, (), (), 0, timedelta()),
         ledger=ledger,
         refused=(),
@@ -210,3 +211,4 @@ def test_replicas_that_never_get_ready_and_a_run_without_rest_are_found() -> Non
     history = [Sight(T0, 1, 0, 1)]
     assert found(evidence(history)) == {Rule.PODS}
     assert found(replace(evidence(sights((0, 1))), came_to_rest=False)) == {Rule.QUIET}
+    assert found(replace(evidence(sights((0, 1))), stuck=["w3"])) == {Rule.READY}

@@ -74,6 +74,16 @@ class World:
         """Wait until every process that there should be says that it is ready."""
         await asyncio.gather(*(self.slots[name].ready(self.http) for name in self.running))
 
+    async def stuck(self) -> list[str]:
+        """Wait as `all_ready` does, and return which are not by then; what these do is in their logs."""
+        names = list(self.running)
+        waits = (self.slots[name].ready(self.http) for name in names)
+        came = await asyncio.gather(*waits, return_exceptions=True)
+        late = [name for name, result in zip(names, came, strict=True) if result is not None]
+        for name in late:
+            self.slots[name].tell()
+        return late
+
     def load(self, service: str, value: float) -> None:
         """Set what a service's metric says."""
         self.prometheus.exporter.set(METRIC, value, service=service)
