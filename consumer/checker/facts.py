@@ -139,6 +139,10 @@ class ResultFact:
     origin: tuple[int, int]
     cluster: str
 
+    def follows(self, other: "ResultFact") -> bool:
+        """Whether it shows the same target as the other, in that generation or a later one."""
+        return self.uid == other.uid and self.generation >= other.generation
+
     @property
     def shown(self) -> datetime:
         """When the world could know of it."""

@@ -252,7 +252,12 @@ def _last_wake(page: Page) -> ResultFact | None:
 
 
 def _ended_well(page: Page, accepted: ResultFact) -> bool:
-    """Whether what followed showed a ready replica, another target, a sleep, or said that it never got ready."""
+    """Whether what followed showed a ready replica, another target, a sleep, or said that it never got ready.
+
+    An answer that waited for the log may be told behind what came of it: of the same generation, or a later one.
+    """
+    if any(one.ready and one.replicas and one.follows(accepted) for one in page.results):
+        return True
     after = [one for one in page.results if one.place.offset >= accepted.place.offset]
     if any((one.ready and one.replicas) or one.uid != accepted.uid or not one.replicas for one in after):
         return True

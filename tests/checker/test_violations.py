@@ -204,6 +204,18 @@ def test_a_wake_that_never_got_ready_is_found(day: Recording) -> None:
     assert "nothing shows a ready replica" in said(check(cut, Expectations(quiet=True)), Rule.PAID)
 
 
+def test_an_acceptance_that_is_told_behind_the_pod_that_came_of_it_ended_well(day: Recording) -> None:
+    """Its handler could not reach the log, and another one told what there was to see."""
+    _, woken = _woken(day)
+    after = [one for one in found(day, of("scale-results")) if one.offset > woken.offset]
+    ready = next(one for one in after if json_of(one)["phase"] == "ready")
+    first, last = (woken.offset, woken.time), (ready.offset, ready.time)
+    told = replaced(day, woken, ready._replace(offset=first[0], time=first[1]))
+    told = replaced(told, ready, woken._replace(offset=last[0], time=last[1]))
+    cut = without(told, lambda one: of("scale-results")(one) and one.offset > ready.offset)
+    assert "nothing shows a ready replica" not in said(check(cut, Expectations(quiet=True)), Rule.PAID)
+
+
 def test_a_late_zero_that_nobody_undid_is_found(day: Recording) -> None:
     """The answer to the last zero is taken for that of the first one: it landed after the wake."""
     zeros = found(day, of("scale-commands", direction="zero"))
