@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import aiohttp
 import pytest
@@ -32,6 +33,7 @@ _AUTHORIZATION = "canary-of-the-setting-1f0e"
 _HEADER = "canary-of-a-header-2b7c"
 _SECRET = "canary-of-a-secret-3d9a"  # noqa: S105 - it is there to be looked for
 _IN_URL = "canary-of-an-address-4e5b"
+_TOKEN = "canary-of-the-token-5f6c"  # noqa: S105 - as above
 _LIMIT = 90
 _LOOK_AGAIN = 0.1
 
@@ -136,6 +138,7 @@ class Watched:
         events = await self.kube.call("GET", f"/api/v1/namespaces/{self.namespace}/events")
         records = {topic.value: str([tuple(record) for record in await self.records(topic)]) for topic in Topic}
         pages = {name: await _page(f"{address}{name}") for name in ("/metrics", "/readyz", "/healthz", "/crd-cache")}
+        pages["refused"] = await _page(f"{address}/crd-cache", token=f"{_TOKEN}-but-for-its-end")
         commands = {
             "explain": await self.command("explain", f"{self.namespace}/refusing"),
             "explain --output json": await self.command("explain", f"{self.namespace}/refusing", "--output", "json"),
@@ -146,8 +149,10 @@ class Watched:
         return {"statuses": json.dumps(statuses), "events": json.dumps(events), **records, **pages, **commands}
 
 
-async def _page(address: str) -> str:
-    async with aiohttp.ClientSession() as session, session.get(address) as answer:
+async def _page(address: str, token: str = _TOKEN) -> str:
+    headers = {"Authorization": f"Bearer {token}"}
+    async with aiohttp.ClientSession(headers=headers) as session, session.get(address) as answer:
+        assert answer.status == (HTTPStatus.OK if token == _TOKEN else HTTPStatus.UNAUTHORIZED)
         return await answer.text()
 
 
@@ -212,8 +217,9 @@ async def watched(secure: SecureKafka, cluster: ControlPlane, kube: Kube, namesp
         "ELASTI_LOG_FORMAT": "json",
         "ELASTI_HTTP_HOST": "127.0.0.1",
         "ELASTI_HTTP_PORT": "0",
+        "ELASTI_HTTP_TOKEN": _TOKEN,
     }
-    canaries = (password, cluster.admin_token, _AUTHORIZATION, _HEADER, _SECRET, _encoded(_SECRET), _IN_URL)
+    canaries = (password, cluster.admin_token, _AUTHORIZATION, _HEADER, _SECRET, _encoded(_SECRET), _IN_URL, _TOKEN)
     more = (_encoded(f"user:{_IN_URL}"),)
     return Watched(kube, namespace, settings, environment, (*canaries, *more))
 
