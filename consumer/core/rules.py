@@ -51,9 +51,12 @@ def policy_is_missing(case: Case) -> Verdict | None:
 
 
 def wake_never_got_ready(case: Case) -> Verdict | None:
-    """Between rules 2 and 3: a wake that is not ready long after it was accepted counts as paid, said once."""
+    """Between rules 2 and 3: a wake that is not ready long after it was accepted counts as paid, said once.
+
+    Not while results may wait unread: that a replica got ready may be among them.
+    """
     wake = case.state.wake
-    if wake is None or wake.accepted_at is None:
+    if wake is None or wake.accepted_at is None or not case.surroundings.inputs_read:
         return None
     return _NEVER_READY if case.now >= wake.accepted_at + case.policy.start_timeout else None
 

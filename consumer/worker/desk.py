@@ -29,7 +29,7 @@ from consumer.worker.intake import Fact, request_seen
 from consumer.worker.journal import Journal
 from consumer.worker.outputs import Outputs
 from consumer.worker.presence import presence_of
-from consumer.worker.shared import Shared
+from consumer.worker.shared import Conditions, Shared
 from schemas.service_status import Path
 
 log = structlog.get_logger(__name__)
@@ -37,15 +37,8 @@ log = structlog.get_logger(__name__)
 # Requests of one service that follow a fresh one within this are counted together: nothing depends on each of them.
 _FOLD = timedelta(seconds=1)
 _SAY_AGAIN = timedelta(minutes=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Conditions:
-    """What is true for all services of one evaluation cycle."""
-
-    moment: Moment
-    inputs_read: bool = True
-    stale_after: timedelta = timedelta(seconds=60)
+# Handlers that waited for the log as we did have told by then what they saw meanwhile: they try every 5 s.
+_HEARD_AFTER = timedelta(seconds=30)
 
 
 @dataclass(slots=True)
@@ -75,6 +68,7 @@ class Desk:
         self._logged: dict[ServiceKey, tuple[str, str]] = {}
         self._forgotten = Forgotten(shared.settings.most_owed)
         self._full_said_at: datetime | None = None
+        self._heard_from = shared.ports.clock.read().now + _HEARD_AFTER
         self.states = states
         self.journal = Journal()
         for key, state in states.items():
@@ -195,7 +189,8 @@ class Desk:
 
     def ring(self, moment: Moment) -> None:
         """Ask again for every wake whose time has come, and forget the ones whose callers are gone."""
-        for key in self._alarms.ring(moment.now):
+        # All at once: what nothing can be said of yet rings again at the next tick, not in this one.
+        for key in tuple(self._alarms.ring(moment.now)):
             self._if_due(key, moment, self._cycle())
         limit = self._shared.settings.max_request_age
         for key in [key for key in self._owed if self._gone(key, moment.now - limit)]:
@@ -361,12 +356,17 @@ class Desk:
             mode=self._mode(key, now),
             frozen=controls.frozen(key, now) if controls.set_freezes else None,
             clock_sure=facts.moment.sure_over(span),
-            inputs_read=facts.inputs_read,
+            inputs_read=facts.inputs_read and (now >= self._heard_from or not self._waits_for_ready(key)),
             conflict=None if policy is None else self._shared.ports.policies.conflict(policy),
             budget_left=self._budget.left(self._awake, now),
             stale_after=facts.stale_after,
             max_request_age=self._shared.settings.max_request_age,
         )
+
+    def _waits_for_ready(self, key: ServiceKey) -> bool:
+        """Whether the news that a replica is ready may be on its way: it would end a wake that is owed."""
+        state = self.states.get(key)
+        return state is not None and state.wake is not None
 
     def _keep(self, key: ServiceKey, state: ServiceState) -> None:
         # The core returns the very state that nothing changed; comparing 25 fields would cost as much as judging.

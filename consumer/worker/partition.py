@@ -15,13 +15,13 @@ from consumer.core.service import Direction, ServiceKey
 from consumer.errors import first_error
 from consumer.ports import FencedError, LogError, Moment, PolicyEntry, PolicyGone, Record, Subject, Writer
 from consumer.telemetry import TransactionResult, WakeStage
-from consumer.worker.desk import Conditions, Desk
+from consumer.worker.desk import Desk
 from consumer.worker.gate import open_gate
 from consumer.worker.intake import Batch, Place, Poison, Stray, key_of, read
 from consumer.worker.journal import Entry
 from consumer.worker.outputs import Outputs, forward
 from consumer.worker.schedule import next_cycle
-from consumer.worker.shared import PartitionHealth, Shared
+from consumer.worker.shared import Conditions, PartitionHealth, Shared
 
 log = structlog.get_logger(__name__)
 

@@ -4,9 +4,10 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from consumer.core.control import Controls
+from consumer.ports import Moment
 from consumer.telemetry import Presence
 from consumer.worker.settings import WorkerPorts, WorkerSettings
 
@@ -20,6 +21,15 @@ class PartitionHealth:
     services: int
     lag: Mapping[str, int]
     moved_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What is true for all services of one evaluation cycle."""
+
+    moment: Moment
+    inputs_read: bool = True
+    stale_after: timedelta = timedelta(seconds=60)
 
 
 @dataclass(slots=True)

@@ -85,6 +85,13 @@ def test_a_wake_waits_for_ready_until_the_start_timeout(after: timedelta, expect
     assert (outcome.state.wake is None) is (expected is Code.NEVER_READY)
 
 
+def test_nobody_says_that_a_wake_never_got_ready_who_has_not_read_everything() -> None:
+    wake = replace(OWED, asked=1, asked_at=T0, accepted_at=T0, generation=3)
+    behind = replace(AROUND, inputs_read=False)
+    outcome = decide(POLICY, replace(AWAKE, wake=wake), said(idle(T0)), behind, T0 + DAY)
+    assert (outcome.reason.code, outcome.state.wake) == (Code.WAITING_READY, wake)
+
+
 def test_a_wake_that_never_got_ready_is_said_once() -> None:
     wake = replace(OWED, asked=1, asked_at=T0, accepted_at=T0, generation=3)
     first = judged(replace(AWAKE, wake=wake), T0 + 30 * MINUTE)
