@@ -53,6 +53,7 @@ def fold_result(state: ServiceState, event: ResultSeen, now: datetime) -> Servic
         # A new target of the same name: nothing was asked of it yet, but who waits for a wake still waits.
         state = replace(state, ask=None, prepare=None, wake=unasked(state.wake))
         before = None
+    event = _seen_since(before, event)
     state = replace(
         state, target_ref=event.target, target=_facts(before, event), prepare=state.prepare if event.replicas else None
     )
@@ -79,6 +80,17 @@ def _is_old(known: TargetFacts | None, event: ResultSeen) -> bool:
         return event.generation < known.generation
     # Of two targets of one name the later seen one is the present one.
     return event.at < known.at
+
+
+def _seen_since(known: TargetFacts | None, event: ResultSeen) -> ResultSeen:
+    """Return a wake's answer with what is known to have got ready since.
+
+    It shows its generation as it began, and may come last: told by another handler, held up, or told twice. 12:00
+    woken without Kafka, 12:05 found up and ready by the next request; Kafka is back, and has the second one first.
+    """
+    if known is None or event.phase is not Phase.ACCEPTED or not event.replicas:
+        return event
+    return replace(event, ready=max(event.ready, known.ready)) if known.generation == event.generation else event
 
 
 def _without_target(state: ServiceState, event: ResultSeen) -> ServiceState:

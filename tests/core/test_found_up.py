@@ -135,3 +135,25 @@ def test_a_woken_one_counts_as_traffic_too() -> None:
     fact = replace(result(Phase.ACCEPTED, 5, 1, T0 + SECOND), direct=True, triggered_at=T0)
     outcome = told(hand, fact, T0 + MINUTE)
     assert (outcome.reason.code, hand.state.last_request_at) == (Code.ADOPTED, T0)
+
+
+@pytest.mark.parametrize("ready", [1, 0], ids=["ready by then", "still starting"])
+def test_the_wake_before_it_that_the_log_gets_after_it_is_paid_if_a_replica_was_ready_by_then(ready: int) -> None:
+    # 12:00 a direct wake, 12:05 another request finds it up; the log gets the second one first.
+    woken = replace(result(Phase.ACCEPTED, 5, 1, T0), direct=True, triggered_at=T0, manager=OWN_MANAGER)
+    hand, read = Hand(state=ASLEEP), T0 + 30 * MINUTE
+    told(hand, found_up(T0 + 5 * MINUTE, generation=5, ready=ready), read)
+    told(hand, woken, read)
+    assert (hand.state.wake is None) is bool(ready)
+    assert hand.state.target is not None
+    assert hand.state.target.ready == ready
+
+
+def test_a_direct_wake_that_is_told_twice_is_owed_once() -> None:
+    woken = replace(result(Phase.ACCEPTED, 5, 1, T0), direct=True, triggered_at=T0, manager=OWN_MANAGER)
+    hand = Hand(state=ASLEEP)
+    told(hand, woken, T0)
+    assert hand.state.wake is not None
+    hand.result(result(Phase.READY, 5, 1, T0 + SECOND, ready=1))
+    told(hand, woken, T0 + 2 * SECOND)
+    assert hand.state.wake is None

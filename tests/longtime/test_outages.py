@@ -77,6 +77,8 @@ def test_an_hour_without_kafka_loses_no_wake_and_puts_nothing_to_sleep(
     assert times(told) == times(woken)
     assert Counter(each.service for each in adopted) == times(woken)
     assert max(Counter(each.id for each in town.decisions()).values()) == 1
+    # Each was ready within minutes, though nobody could tell for longer than a start may take.
+    assert [each.service for each in town.decisions() if each.reason.code == "never-ready"] == []
     # Two judges: one saw the requests and the cluster, the other reads the topics.
     assert town.oracle.violations == []
     assert town.verdict(settled(town, Outage(GONE, JOINED_BY))).violations == ()
