@@ -23,6 +23,7 @@ _ROLES: Mapping[Part, Sequence[Right]] = {
     Part.HANDLER: HANDLER,
     Part.GATEWAY: POLICIES,
     Part.OPERATOR: OPERATOR,
+    Part.AUDITOR: (),
     Part.RESOLVER: (),
     Part.SETUP: (),
 }

@@ -19,6 +19,7 @@ class Part(StrEnum):
     HANDLER = "handler"
     GATEWAY = "gateway"
     OPERATOR = "operator"
+    AUDITOR = "auditor"
     RESOLVER = "resolver"
     SETUP = "setup"
 
@@ -88,6 +89,13 @@ def _operator(names: Names) -> Iterator[Permit]:
     yield Permit(Guarded.GROUP, f"{names.prefix}{names.worker_group}-", Operation.DESCRIBE, prefixed=True)
 
 
+def _auditor(names: Names) -> Iterator[Permit]:
+    """Whoever verifies a run: everything that was written, and how far the groups had come."""
+    yield from _topics("Read", names, *(spec.topic for spec in TOPICS))
+    yield Permit(Guarded.GROUP, f"{names.prefix}{names.worker_group}-", Operation.DESCRIBE, prefixed=True)
+    yield Permit(Guarded.GROUP, f"{names.prefix}{names.handler_group}", Operation.DESCRIBE)
+
+
 def _resolver(names: Names) -> Iterator[Permit]:
     """Whatever stands in the way of requests; with a consumer group of its own it needs Read on that group, too."""
     yield from _topics("Write", names, Topic.REQUEST_COUNTS, Topic.HOSTS)
@@ -107,6 +115,7 @@ _PARTS: Final[Mapping[Part, Callable[[Names], Iterator[Permit]]]] = {
     Part.HANDLER: _handler,
     Part.GATEWAY: _gateway,
     Part.OPERATOR: _operator,
+    Part.AUDITOR: _auditor,
     Part.RESOLVER: _resolver,
     Part.SETUP: _setup,
 }

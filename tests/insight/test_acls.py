@@ -51,7 +51,7 @@ def test_a_tenants_topic_is_for_all_who_have_to_do_with_requests() -> None:
     names = replace(_NAMES, tenants=("bank",))
     own = "elasti.request-counts.bank"
     assert {part for part in Part if any(permit.name == own for permit in permits(part, names))} == {
-        *(Part.WORKER, Part.GATEWAY, Part.OPERATOR, Part.RESOLVER, Part.SETUP)
+        *(Part.WORKER, Part.GATEWAY, Part.OPERATOR, Part.AUDITOR, Part.RESOLVER, Part.SETUP)
     }
     for part in Part:
         shared = {permit.operation for permit in permits(part, names) if permit.name == "elasti.request-counts"}

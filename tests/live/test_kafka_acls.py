@@ -23,6 +23,7 @@ from consumer.adapters.kafka import (
 )
 from consumer.app import log
 from consumer.app.reaching import KafkaReach
+from consumer.app.verifying import recorded
 from consumer.handler.wiring import HandlerSettings
 from consumer.insight.acls import Names, Part, permits
 from consumer.ports import Guarded, LogError, Operation, Output, Permit, Subscription, Transaction, grant
@@ -182,6 +183,10 @@ async def _operator(using: Using) -> None:
     await using.step(lambda: log.beside(using.settings))
 
 
+async def _auditor(using: Using) -> None:
+    await using.step(lambda: recorded(using.settings))
+
+
 async def _resolver(using: Using) -> None:
     await using.publishes(Topic.REQUEST_COUNTS, Topic.HOSTS)
     await using.reads(Topic.SCALE_RESULTS, Topic.SERVICE_STATUS)
@@ -198,6 +203,7 @@ PARTS: Mapping[Part, Callable[[Using], Awaitable[None]]] = {
     Part.HANDLER: _handler,
     Part.GATEWAY: _gateway,
     Part.OPERATOR: _operator,
+    Part.AUDITOR: _auditor,
     Part.RESOLVER: _resolver,
     Part.SETUP: _setup,
 }

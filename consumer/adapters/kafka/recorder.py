@@ -5,10 +5,11 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import GroupAuthorizationFailedError
 
 from consumer.adapters.kafka.assigned import assigned
 from consumer.adapters.kafka.connection import KafkaConnection, admin, records_of
-from consumer.ports import LogError, Record
+from consumer.ports import Guarded, LogError, Operation, Permit, Record
 
 _BATCH = 2_000
 _WAIT_MS = 1_000
@@ -28,7 +29,11 @@ class KafkaRecorder:
     async def offsets(self, group: str) -> Mapping[tuple[str, int], int]:
         """Return the next offset of a group in each partition that it committed one for; raises LogError."""
         async with admin(self._connection) as client:
-            found = await client.list_consumer_group_offsets(group)
+            try:
+                found = await client.list_consumer_group_offsets(group)
+            except GroupAuthorizationFailedError as error:
+                needed = Permit(Guarded.GROUP, group, Operation.DESCRIBE)
+                raise self._connection.failed(f"asking how far {group} is", error, needed) from error
         return {(place.topic, place.partition): meta.offset for place, meta in found.items() if meta.offset >= 0}
 
     async def read(
