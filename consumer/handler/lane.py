@@ -154,12 +154,15 @@ class Lane:
         )
 
     async def _has_turn(self, command: Command) -> bool:
-        """Wait for a turn to try once more; False when there is something newer to do."""
-        self._stirred.clear()
-        if self._closing or self._waiting or self._refusal(command):
-            return False
-        await first_of(self._shop.vigil.turn(), self._stirred.wait())
-        return not self._waiting
+        """Wait for a turn to try once more; False when there is something newer to do, or nothing any more."""
+        while not (self._closing or self._waiting or self._refusal(command)):
+            self._turn = self._shop.vigil.ask()
+            try:
+                if await self._turn:
+                    return True
+            finally:
+                self._turn = None
+        return False
 
     def _refusal(self, command: Command) -> Obstacle | None:
         moment = self._shop.clock.read()

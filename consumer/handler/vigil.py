@@ -1,7 +1,7 @@
 """Wakes that failed since the cluster was away: one at a time looks whether it is back, and then they all go on."""
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
@@ -27,16 +27,17 @@ class Vigil:
         self._clock = clock
         self._backoff = backoff
         self._chance = chance
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: OrderedDict[asyncio.Future[bool], None] = OrderedDict()
         self._keeping: asyncio.Task[None] | None = None
 
-    async def turn(self) -> None:
-        """Wait for a turn; who waits longest has the next one."""
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+    def ask(self) -> asyncio.Future[bool]:
+        """Ask for a turn; who waits longest has the next one, and whoever withdraws is passed over."""
+        turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting[turn] = None
+        turn.add_done_callback(self._forget)
         if self._keeping is None:
             self._keeping = self._spawn(self._keep())
-        await turn
+        return turn
 
     def answered(self) -> None:
         """The cluster answered a call."""
@@ -53,8 +54,11 @@ class Vigil:
 
     def _next(self) -> None:
         while self._waiting:
-            turn = self._waiting.popleft()
-            # Whoever has something better to do by now is passed over.
+            turn, _ = self._waiting.popitem(last=False)
             if not turn.done():
-                turn.set_result(None)
+                turn.set_result(True)
                 return
+
+    def _forget(self, turn: asyncio.Future[bool]) -> None:
+        # Whoever withdraws may do so a thousand times before its turn comes.
+        self._waiting.pop(turn, None)

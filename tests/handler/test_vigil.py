@@ -104,6 +104,19 @@ async def test_a_cluster_that_is_back_and_refuses_is_told_of(in_vain: Bed) -> No
     assert len(answers(in_vain)) == 2
 
 
+async def test_a_request_without_the_log_that_fails_too_leaves_it_waiting(bed: Bed) -> None:
+    bed.targets.fail(*[AWAY] * 1_000)
+    handler = bed.handler()
+    async with bed.running(handler):
+        bed.command(up(1))
+        await passes(bed, WHILE)
+        with pytest.raises(TargetBusyError):
+            await handler.wake(WEB, None)
+        back(bed)
+        await passes(bed, LONGEST)
+        assert answers(bed) == [(up(1).id, "failed"), (up(1).id, "accepted")]
+
+
 async def test_a_sleep_is_not_tried_on(bed: Bed) -> None:
     awake = bed.targets.scale_by_hand(TARGET, 1)
     bed.targets.fail(*[AWAY] * ATTEMPTS)
@@ -138,7 +151,7 @@ async def test_who_has_better_things_to_do_is_passed_over_and_the_longest_waitin
         vigil = Vigil(tasks.create_task, clock, pace, lambda: 0.0)
 
         async def waits(name: str) -> None:
-            await vigil.turn()
+            assert await vigil.ask()
             tried.append(name)
 
         waiting = [tasks.create_task(waits(name)) for name in "abcdef"]
