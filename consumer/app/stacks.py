@@ -30,4 +30,5 @@ def stacks_on_signal() -> Iterator[None]:
 def _tell_tasks() -> None:
     for task in asyncio.all_tasks():
         task.print_stack(file=sys.stderr)
-    print("every task was told", file=sys.stderr, flush=True)
+    sys.stderr.write("every task was told\n")
+    sys.stderr.flush()
