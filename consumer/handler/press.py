@@ -1,7 +1,9 @@
 """Writes to the log until the log has it; the offset behind a record moves only then."""
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from itertools import count
+from typing import Final
 
 import structlog
 
@@ -9,6 +11,7 @@ from consumer.handler.backoff import Backoff
 from consumer.handler.wiring import HandlerTelemetry
 from consumer.ports import Clock, LogError, Output, Publisher
 
+_SAY_AGAIN: Final = timedelta(minutes=1)
 _log = structlog.get_logger(__name__)
 
 
@@ -28,6 +31,8 @@ class Press:
         self._telemetry = telemetry
         self._backoff = backoff
         self._chance = chance
+        self._said_at: datetime | None = None
+        self._unsaid = 0
 
     async def print(self, make: Callable[[], Output]) -> None:
         """Return when the log has it; made when it is sent, for what it is made with may be known only then."""
@@ -37,9 +42,16 @@ class Press:
                 placed = await self._publisher.publish(make())
             except LogError as error:
                 self._telemetry.unpublished()
-                _log.warning("not published", attempt=attempt, error=str(error))
+                self._say(error, self._clock.read().now)
             else:
                 # In a process of handlers alone nothing else tells the broker's time.
                 self._clock.learn(placed.at, sent, self._clock.read())
                 return
             await self._clock.sleep(self._backoff.delay(attempt, self._chance()))
+
+    def _say(self, error: LogError, now: datetime) -> None:
+        """Say it at once, then now and then: each result that waits is tried every few seconds, for hours maybe."""
+        self._unsaid += 1
+        if self._said_at is None or now - self._said_at >= _SAY_AGAIN:
+            _log.warning("not published", failures=self._unsaid, error=str(error))
+            self._said_at, self._unsaid = now, 0

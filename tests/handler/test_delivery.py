@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+import structlog
 
 from consumer.adapters.memory import MemoryMembership
 from consumer.core.service import ServiceKey, TargetRef
@@ -282,3 +283,22 @@ async def test_a_handler_that_was_cancelled_ends_as_politely(bed: Bed) -> None:
         await settled()
         bed.publisher.held.set()
     assert bed.committed() == 1
+
+
+async def test_a_log_that_is_away_is_told_of_once_a_minute_however_much_waits_for_it(bed: Bed) -> None:
+    services = [ServiceKey("shop", f"web-{number}") for number in range(50)]
+    bed.serve(*services)
+    for key in services:
+        bed.targets.create(TargetKey("shop", TargetRef("apps/v1", "Deployment", key.name)), replicas=0)
+    bed.publisher.away = True
+    with structlog.testing.capture_logs() as lines:
+        async with bed.running():
+            bed.command(*(up(1, key=key) for key in services))
+            for _ in range(150):
+                await bed.later(SECOND)
+            bed.publisher.away = False
+            await bed.later(SECOND)
+    told = [line for line in lines if line["event"] == "not published"]
+    assert [line["log_level"] for line in told] == ["warning"] * 3
+    assert sum(line["failures"] for line in told) > 50 * 100
+    assert len(bed.results()) == 100
