@@ -24,7 +24,7 @@ from consumer.children import HOST, free_ports
 from consumer.core.state import ServiceState
 from consumer.elastiservice import API_VERSION, PLURAL
 from consumer.ports import Record
-from consumer.settings import Settings
+from consumer.settings import Role, Settings
 from consumer.wire.state import state_from_bytes
 from schemas.codec import Undecodable, decode
 from schemas.scale_result import ScaleResult
@@ -44,6 +44,8 @@ _PATIENCE = 600
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 Times = dict[str, float]
+Objects = list[tuple[str, Manifest]]
+"""What is to be created, each with its collection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Bed:
     api: Api
     us: User
 
-    async def fill(self, namespace: str, objects: Sequence[tuple[str, Manifest]]) -> None:
+    async def fill(self, namespace: str, objects: Objects) -> None:
         """Create all of these in a namespace of their own, a few at a time; each comes with its collection."""
         await self.api.post("/api/v1/namespaces", {"metadata": {"name": namespace}})
         doors, began = asyncio.Semaphore(AT_ONCE), time.time()
@@ -202,11 +204,11 @@ class Eyes:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """The program with all roles, for one namespace."""
+    """The program, for one namespace: one process with all roles, or one for each."""
 
     namespace: str
     url: str
-    pid: int
+    pids: Sequence[int]
     eyes: Eyes
     http: aiohttp.ClientSession
 
@@ -218,35 +220,48 @@ class Running:
 
     def memory(self) -> float:
         """Megabytes that it has in memory."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+        return sum(_memory(pid) for pid in self.pids)
 
     def cpu(self) -> float:
         """Seconds of the processor that it took."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        return sum(_cpu(pid) for pid in self.pids)
+
+
+def _memory(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+
+
+def _cpu(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 @asynccontextmanager
-async def running(bed: Bed, namespace: str) -> AsyncIterator[Running]:
-    """Run the program for a namespace that exists, with the defaults of production."""
+async def running(bed: Bed, namespace: str, *, apart: bool = False) -> AsyncIterator[Running]:
+    """Run the program for a namespace that exists, with production's defaults; `apart`: a process for each role."""
     prefix = f"{namespace}."
     await topics(bed.kafka, prefix, PARTITIONS)
-    (port,) = free_ports(1)
+    processes = [(role,) for role in Role] if apart else [tuple(Role)]
+    ports = free_ports(len(processes))
+    urls = {role: f"http://{HOST}:{port}" for roles, port in zip(processes, ports, strict=True) for role in roles}
     words = {
         "kafka-bootstrap": bed.kafka,
         "topic-prefix": prefix,
         "cluster-access": "kubeconfig",
         "kubeconfig": bed.plane.kubeconfig(bed.us),
         "watch-namespaces": namespace,
+        "handler-url": urls[Role.HANDLER],
         "http-host": HOST,
-        "http-port": port,
         "log-level": "error",
     }
     flags = [f"--{name}={value}" for name, value in words.items()]
-    program = await asyncio.create_subprocess_exec(sys.executable, "-m", "consumer", "run", *flags)
     eyes = Eyes(prefix)
     async with AsyncExitStack() as stack:
+        programs = [
+            await stack.enter_async_context(_program(f"--roles={','.join(roles)}", f"--http-port={port}", *flags))
+            for roles, port in zip(processes, ports, strict=True)
+        ]
         http = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         following = [
@@ -254,15 +269,23 @@ async def running(bed: Bed, namespace: str) -> AsyncIterator[Running]:
             tasks.create_task(eyes.follow_pods(bed.api, namespace)),
         ]
         try:
-            url = f"http://{HOST}:{port}"
-            await _ready(http, url, program)
-            yield Running(namespace, url, program.pid, eyes, http)
+            for program, (*_, role) in zip(programs, processes, strict=True):
+                await _ready(http, urls[role], program)
+            yield Running(namespace, urls[Role.GATEWAY], [program.pid for program in programs], eyes, http)
         finally:
-            if program.returncode is None:
-                program.terminate()
-            await program.wait()
             for task in following:
                 task.cancel()
+
+
+@asynccontextmanager
+async def _program(*flags: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    program = await asyncio.create_subprocess_exec(sys.executable, "-m", "consumer", "run", *flags)
+    try:
+        yield program
+    finally:
+        if program.returncode is None:
+            program.terminate()
+        await program.wait()
 
 
 async def _ready(http: aiohttp.ClientSession, url: str, program: asyncio.subprocess.Process) -> None:

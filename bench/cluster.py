@@ -16,11 +16,10 @@ from itertools import islice
 from statistics import median
 
 from bench._bed import rank
-from bench._plane import DEPLOYMENTS, POLICIES, Bare, Bed, Running, Times, bed, policy, running, tally
+from bench._plane import DEPLOYMENTS, POLICIES, Bare, Bed, Objects, Running, Times, bed, policy, running, tally
 from consumer.telemetry import configure_logging
 from tests.bed.manifests import Manifest, deployment
 
-Objects = list[tuple[str, Manifest]]
 WINDOW_OF_A_NAP = {"type": "request-count", "metadata": {"threshold": "1", "window": "1s"}}
 EVERY = 5.0
 
