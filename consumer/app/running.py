@@ -18,7 +18,7 @@ from consumer.app.kubernetes import ClusterDoors, cluster, follow_targets, is_re
 from consumer.app.log import connection_of
 from consumer.app.parts import Commons, HandlerPulse, PolicySource, WorkerPulse, handler_of, worker_of
 from consumer.app.reaching import KafkaReach
-from consumer.app.stopping import unless
+from consumer.app.stopping import unless, until_told
 from consumer.core.policy import Policy
 from consumer.errors import first_error
 from consumer.gateway.remote import RemoteWake
@@ -196,12 +196,12 @@ async def _serve(assignment: Assignment, commons: Commons, stop: _Stop) -> None:
             worker = worker_of(commons, judging)
             health += (WorkerPulse(worker, commons.clock, reach),)
             stops.append(worker.stop)
-            tasks.create_task(_once_found(reach, worker, stop.stopping))
+            tasks.create_task(until_told("worker", _once_found(reach, worker, stop.stopping), stop.stopping))
         if Role.HANDLER in assignment.roles and commons.doors is not None:
             direct = own = handler = handler_of(commons, commons.doors)
             health += (HandlerPulse(handler, commons.clock),)
             stops.append(handler.stop)
-            tasks.create_task(handler.run())
+            tasks.create_task(until_told("handler", handler.run(), stop.stopping))
         ports = GatewayPorts(
             publisher=commons.publisher,
             telemetry=commons.telemetry,

@@ -54,6 +54,22 @@ async def unless_stopped(
     return None if working.cancelled() else working.result()
 
 
+async def until_told(name: str, work: Coroutine[Any, Any, None], stopping: asyncio.Event) -> None:
+    """Do work that ends when it is told to; raises RuntimeError when it ends by itself.
+
+    A task group misses nobody who returns, or is cancelled from inside: the process would live on without its worker.
+    """
+    try:
+        await work
+    except asyncio.CancelledError as stray:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise RuntimeError(f"the {name} was cancelled by nobody") from stray
+    if not stopping.is_set():
+        raise RuntimeError(f"the {name} ended by itself")
+
+
 async def unless(stopping: asyncio.Event, wait: Coroutine[Any, Any, object]) -> bool:
     """Wait for something, but no longer than until `stopping` is set; tells whether it came."""
     async with asyncio.TaskGroup() as tasks:

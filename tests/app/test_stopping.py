@@ -3,10 +3,11 @@
 import asyncio
 import os
 import signal
+from collections.abc import Callable, Coroutine
 
 import pytest
 
-from consumer.app.stopping import stop_on_signals, unless_stopped
+from consumer.app.stopping import stop_on_signals, unless_stopped, until_told
 
 
 async def _work(begins: asyncio.Event, stopping: asyncio.Event, begun: asyncio.Event) -> str:
@@ -50,3 +51,38 @@ async def test_the_first_signal_asks_politely_and_the_second_is_left_to_the_syst
         # Nothing of ours stands in the way of the next one any more.
         assert signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL)
     signal.signal(number, before)
+
+
+async def _cancelled_from_inside() -> None:
+    """As a client does that waits for a task of its own which it has cancelled."""
+    inner = asyncio.get_running_loop().create_task(asyncio.Event().wait())
+    inner.cancel()
+    await inner
+
+
+async def _returns() -> None:
+    return
+
+
+@pytest.mark.parametrize(
+    ("work", "told"), [(_cancelled_from_inside, "was cancelled by nobody"), (_returns, "ended by itself")]
+)
+async def test_work_that_ends_before_it_is_told_to_is_an_error(
+    work: Callable[[], Coroutine[None, None, None]], told: str
+) -> None:
+    with pytest.raises(RuntimeError, match=f"the worker {told}"):
+        await until_told("worker", work(), asyncio.Event())
+
+
+async def test_work_that_ends_when_it_is_told_to_is_none() -> None:
+    stopping = asyncio.Event()
+    stopping.set()
+    await until_told("worker", _returns(), stopping)
+
+
+async def test_work_that_is_cancelled_from_outside_is_cancelled() -> None:
+    working = asyncio.get_running_loop().create_task(until_told("worker", asyncio.sleep(60), asyncio.Event()))
+    await asyncio.sleep(0)
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working

@@ -9,6 +9,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 
 from consumer.adapters.kafka.connection import KafkaConnection
 from consumer.adapters.kafka.leaving import end_client
+from consumer.adapters.kafka.strays import strays_as_failures
 from consumer.ports import Guarded, Operation, Permit
 
 
@@ -30,11 +31,12 @@ async def assigned(
     )
     consumer.assign(places)
     try:
-        await consumer.start()
-        yield consumer
+        with strays_as_failures():
+            await consumer.start()
+            yield consumer
     except (KafkaError, OSError, IllegalStateError) as error:
         topics = sorted({place.topic for place in places})
         needed = [Permit(Guarded.TOPIC, topic, Operation.READ) for topic in topics]
         raise connection.failed(f"reading {', '.join(topics)}", error, *needed) from error
     finally:
-        await end_client(consumer.stop)
+        await end_client(consumer)

@@ -10,6 +10,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 
 from consumer.adapters.kafka.connection import ClientOptions, KafkaConnection, milliseconds, records_of
 from consumer.adapters.kafka.leaving import end_client
+from consumer.adapters.kafka.strays import strays_as_failures
 from consumer.adapters.kafka.topics import rival_groups, same_partitions
 from consumer.errors import first_error
 from consumer.ports import Guarded, LogError, LogSetupError, Operation, Ownership, Permit, Record, Subscription
@@ -94,7 +95,8 @@ class KafkaMembership:
         self._listener = _Listener(self)
         consumer.subscribe(list(self._subscription.inputs), listener=self._listener)
         try:
-            await consumer.start()
+            with strays_as_failures():
+                await consumer.start()
         except (KafkaError, OSError) as error:
             await self.stop()
             raise self._failed(f"joining group {self._subscription.group}", error) from error
@@ -151,7 +153,8 @@ class KafkaMembership:
         if not tps:
             return []
         try:
-            found = await self._running().getmany(*tps, timeout_ms=milliseconds(wait), max_records=limit)
+            with strays_as_failures():
+                found = await self._running().getmany(*tps, timeout_ms=milliseconds(wait), max_records=limit)
         except (KafkaError, OSError) as error:
             raise self._failed("fetching", error) from error
         self._in_hand.update({tp: records[0].offset for tp, records in found.items()})
@@ -181,9 +184,10 @@ class KafkaMembership:
         tps = self._of(partition)
         try:
             # aiokafka remembers what was committed at the assignment, before we fenced the previous owner.
-            committed = await self._committed(tps)
-            missing = [tp for tp in tps if committed.get(tp) is None]
-            first = await consumer.beginning_offsets(missing) if missing else {}
+            with strays_as_failures():
+                committed = await self._committed(tps)
+                missing = [tp for tp in tps if committed.get(tp) is None]
+                first = await consumer.beginning_offsets(missing) if missing else {}
             positions = {tp: first[tp] if tp in first else committed[tp] for tp in tps}
             for tp, offset in positions.items():
                 consumer.seek(tp, offset)
@@ -205,7 +209,8 @@ class KafkaMembership:
         """The end of each input now."""
         tps = self._of(partition)
         try:
-            found = await self._running().end_offsets(tps)
+            with strays_as_failures():
+                found = await self._running().end_offsets(tps)
         except (KafkaError, OSError) as error:
             raise self._failed(f"asking for the ends of partition {partition}", error) from error
         return {tp.topic: found[tp] for tp in tps}
@@ -215,7 +220,8 @@ class KafkaMembership:
         consumer = self._running()
         try:
             # Nothing waits here after a seek: together these are one look at one moment.
-            positions = {tp: await consumer.position(tp) for tp in self._of(partition)}
+            with strays_as_failures():
+                positions = {tp: await consumer.position(tp) for tp in self._of(partition)}
             return {tp.topic: self._in_hand.get(tp, position) for tp, position in positions.items()}
         except (KafkaError, IllegalStateError) as error:
             raise self._failed(f"asking for the positions of partition {partition}", error) from error
@@ -233,7 +239,8 @@ class KafkaMembership:
     async def commit(self, offsets: Mapping[tuple[str, int], int]) -> None:
         """Commit outside a transaction."""
         try:
-            await self._running().commit({TopicPartition(*place): offset for place, offset in offsets.items()})
+            with strays_as_failures():
+                await self._running().commit({TopicPartition(*place): offset for place, offset in offsets.items()})
         except (KafkaError, OSError, IllegalStateError) as error:
             raise self._failed("committing offsets", error) from error
 
@@ -255,7 +262,7 @@ class KafkaMembership:
         try:
             # A broker that is mute would keep us for as long as it is.
             async with asyncio.timeout(self._connection.request_timeout.total_seconds()):
-                await end_client(consumer.stop)
+                await end_client(consumer)
         except (KafkaError, OSError, TimeoutError) as error:
             raise self._connection.failed("leaving the group", error) from error
 

@@ -10,6 +10,7 @@ from aiokafka.structs import RecordMetadata
 
 from consumer.adapters.kafka.connection import KafkaConnection, moment
 from consumer.adapters.kafka.leaving import end_client
+from consumer.adapters.kafka.strays import calm, strays_as_failures
 from consumer.ports import Guarded, Operation, Output, Permit, Placed
 from schemas.topics import MAX_MESSAGE_BYTES
 
@@ -27,7 +28,8 @@ class KafkaPublisher:
         needed = Permit(Guarded.TOPIC, output.topic, Operation.WRITE)
         producer = await self._opened(needed)
         try:
-            metadata = await _send(producer, output)
+            with strays_as_failures():
+                metadata = await _send(producer, output)
         except MessageSizeTooLargeError as error:
             raise self._connection.failed(f"publishing to {output.topic}", error, needed) from error
         except (KafkaError, OSError, AssertionError) as error:
@@ -65,8 +67,10 @@ class KafkaPublisher:
             max_request_size=MAX_MESSAGE_BYTES,
             max_batch_size=MAX_MESSAGE_BYTES,
         )
+        calm(producer)
         try:
-            await producer.start()
+            with strays_as_failures():
+                await producer.start()
         except (KafkaError, OSError) as error:
             await self._stop(producer)
             raise self._connection.failed("opening the publisher", error, *needed) from error
@@ -77,7 +81,7 @@ class KafkaPublisher:
 
     async def _stop(self, producer: AIOKafkaProducer) -> None:
         try:
-            await end_client(producer.stop)
+            await end_client(producer)
         except (KafkaError, OSError):
             # It was out of step or cut off: what it held was reported as failed already.
             return

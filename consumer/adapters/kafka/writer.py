@@ -10,6 +10,7 @@ from aiokafka.structs import RecordMetadata
 
 from consumer.adapters.kafka.connection import KafkaConnection, milliseconds, moment
 from consumer.adapters.kafka.leaving import end_client
+from consumer.adapters.kafka.strays import calm, strays_as_failures
 from consumer.ports import FencedError, Guarded, LogError, Operation, Output, Permit, Placed, Transaction
 from schemas.topics import MAX_MESSAGE_BYTES
 
@@ -39,13 +40,15 @@ class KafkaWriters:
             max_request_size=MAX_MESSAGE_BYTES,
             max_batch_size=MAX_MESSAGE_BYTES,
         )
+        calm(producer)
         try:
-            await producer.start()
+            with strays_as_failures():
+                await producer.start()
         except (KafkaError, OSError) as error:
-            await end_client(producer.stop)
+            await end_client(producer)
             raise self._connection.failed(f"opening the writer {name}", error, _as_owner(self._group)) from error
         except BaseException:
-            await end_client(producer.stop)
+            await end_client(producer)
             raise
         return KafkaWriter(self._connection, self._group, producer)
 
@@ -73,7 +76,8 @@ class KafkaWriter:
         # Until the end is known: a cancelled commit is one of unknown outcome.
         self._broken = True
         try:
-            placed = await self._write(transaction)
+            with strays_as_failures():
+                placed = await self._write(transaction)
         except (ProducerFenced, InvalidProducerEpoch) as error:
             raise FencedError(f"writer {self._identity} of {self._group} was fenced by a newer owner") from error
         # An illegal operation is a record that came when the transaction had failed behind our back.
@@ -122,7 +126,7 @@ class KafkaWriter:
         """End the producer; a transaction that is still open is left to the next opening, which aborts it."""
         self._broken = True
         try:
-            await end_client(self._producer.stop)
+            await end_client(self._producer)
         except (KafkaError, OSError):
             # It was fenced or cut off: there is nothing left to give up.
             return
