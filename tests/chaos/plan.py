@@ -39,7 +39,7 @@ AHEAD = {
 # Per minute; five minutes give 55 kills, 22 zombies, 10 members that come and go.
 _KILLS, _ZOMBIES, _VISITS = 11, 4.4, 2
 _BREAKS, _LIES, _EDITS = 9, 2.2, 7
-_RENAMES = 0.6
+_RENAMES, _CUT_OFF = 0.6, 0.5
 _BROKER, _API, _DARK = 1.0, 0.8, 0.4
 _WAVE, _STORM = timedelta(seconds=25), timedelta(seconds=8)
 """Faults come in storms, several at once; in between the system has time to do its work, so that it can be judged."""
@@ -180,6 +180,10 @@ def _deaths(chance: random.Random, length: timedelta) -> Iterator[Step]:
         busy = _seconds(chance, 0, 2.5) if is_kill else SESSION + _seconds(chance, 1, 4)
         free[slot] = when + busy + _START
         yield Step(when, Kill(slot, busy) if is_kill else Zombie(slot, busy))
+        if not is_kill and chance.random() < _CUT_OFF:
+            # It stands still in the midst of leaving a Kafka that it can not reach.
+            ago = _seconds(chance, 0, 4)
+            yield Step(max(when - ago, timedelta()), Break(slot, Server.KAFKA, Trouble.CUT, _seconds(chance, 3, 7)))
 
 
 def _visits(chance: random.Random, length: timedelta) -> Iterator[Step]:

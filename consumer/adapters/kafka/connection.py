@@ -24,6 +24,7 @@ from aiokafka.errors import (
     UnsupportedSaslMechanismError,
 )
 
+from consumer.adapters.kafka.strays import strays_as_failures
 from consumer.ports import Guarded, LogError, Permit, Record, grant
 
 _PATIENCE = 2
@@ -182,8 +183,9 @@ async def admin(connection: KafkaConnection) -> AsyncIterator[AIOKafkaAdminClien
     """Open an admin client; whatever Kafka says against it becomes a LogError."""
     client = AIOKafkaAdminClient(**connection.options())
     try:
-        await client.start()
-        yield client
+        with strays_as_failures():
+            await client.start()
+            yield client
     except (KafkaError, OSError) as error:
         shut = await _shut(connection) if isinstance(error, KafkaConnectionError) else None
         raise connection.failed("an administrative request", shut or error) from error
