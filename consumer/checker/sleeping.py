@@ -191,7 +191,7 @@ def _warmed(
 
 
 def _of_results(decision: DecisionFact, zero: ZeroFact, warmth: Warmth) -> Iterator[Wrong]:
-    for what, at, result in warmth.warm():
+    for what, at, result in warmth.warm(decision.born):
         if decision.at < at + zero.cooldown:
             yield f"{what} {decision.at - at} ago, within the cooldown of {zero.cooldown}", (result.place,)
     last = warmth.last

@@ -90,19 +90,28 @@ class Warmth:
             nap = self.naps[-1]
             self.naps[-1] = Nap(nap.result, nap.policy_hash, by, ended=True)
 
-    def warm(self) -> list[tuple[str, datetime, ResultFact]]:
-        """Return what a cooldown is counted from, and when that was."""
+    def warm(self, born: datetime | None) -> list[tuple[str, datetime, ResultFact]]:
+        """Return what a cooldown is counted from, and when that was.
+
+        What was told before the service was first seen, as under a policy that was deleted since, does not count; nor
+        does the pod that came of a wake from before.
+        """
+
+        def own(result: ResultFact | None) -> ResultFact | None:
+            return None if result is None or (born is not None and result.place.time <= born) else result
+
+        woken, asked = own(self.woken), own(self.asked)
         moments = [
             (what, result.at, result)
             for what, result in (
-                ("its wake was accepted", self.woken),
-                ("it got ready after its wake", self.ready),
-                ("somebody else scaled it up from zero", self.raised),
+                ("its wake was accepted", woken),
+                ("it got ready after its wake", self.ready if woken else None),
+                ("somebody else scaled it up from zero", own(self.raised)),
             )
             if result is not None
         ]
-        if self.asked is not None:
-            moments.append(("a request came without the log", self.asked.triggered or self.asked.at, self.asked))
+        if asked is not None:
+            moments.append(("a request came without the log", asked.triggered or asked.at, asked))
         return moments
 
     def contested(self, policy_hash: str | None, born: datetime | None) -> datetime | None:
