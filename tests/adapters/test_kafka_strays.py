@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import gc
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from consumer.adapters.kafka.leaving import end_client
+from consumer.adapters.kafka.leaving import end_client, to_its_end
 from consumer.adapters.kafka.strays import GaveUpError, calm, strays_as_failures
 
 
@@ -73,3 +74,24 @@ async def test_a_producer_that_fails_while_a_batch_waits_to_be_sent_again_fails_
     pending.remove(batch)
     assert not pending
     await producer.stop()
+
+
+async def test_a_failure_of_what_was_cut_off_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
+    """A commit of offsets that fails behind whoever was cut off: the loop would say that nobody heard of it."""
+    fails, begun = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        begun.set()
+        await fails.wait()
+        raise ConnectionError("the broker is gone")
+
+    waiting = asyncio.get_running_loop().create_task(to_its_end(work()))
+    await begun.wait()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    fails.set()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    gc.collect()
+    assert not caplog.records

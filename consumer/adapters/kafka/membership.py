@@ -9,7 +9,7 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from consumer.adapters.kafka.connection import ClientOptions, KafkaConnection, milliseconds, records_of
-from consumer.adapters.kafka.leaving import end_client
+from consumer.adapters.kafka.leaving import end_client, to_its_end
 from consumer.adapters.kafka.strays import strays_as_failures
 from consumer.adapters.kafka.topics import rival_groups, same_partitions
 from consumer.errors import first_error
@@ -238,9 +238,10 @@ class KafkaMembership:
 
     async def commit(self, offsets: Mapping[tuple[str, int], int]) -> None:
         """Commit outside a transaction."""
+        places = {TopicPartition(*place): offset for place, offset in offsets.items()}
         try:
             with strays_as_failures():
-                await self._running().commit({TopicPartition(*place): offset for place, offset in offsets.items()})
+                await to_its_end(self._running().commit(places))
         except (KafkaError, OSError, IllegalStateError) as error:
             raise self._failed("committing offsets", error) from error
 
