@@ -32,14 +32,14 @@ async def test_whoever_waits_for_the_end_gets_its_error() -> None:
     client.let.set()
 
     with pytest.raises(OSError, match="cut off"):
-        await end_client(client.stop)
+        await end_client(client)
 
 
 @pytest.mark.parametrize("error", [None, OSError("cut off")])
 async def test_a_client_whose_end_nobody_waits_for_any_more_ends_all_the_same(error: OSError | None) -> None:
     client = _Client()
     client.error = error
-    waiting = asyncio.create_task(end_client(client.stop))
+    waiting = asyncio.create_task(end_client(client))
     await client.begun.wait()
 
     waiting.cancel()
