@@ -5,6 +5,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 
 import structlog
@@ -196,12 +197,12 @@ async def _serve(assignment: Assignment, commons: Commons, stop: _Stop) -> None:
             worker = worker_of(commons, judging)
             health += (WorkerPulse(worker, commons.clock, reach),)
             stops.append(worker.stop)
-            tasks.create_task(until_told("worker", _once_found(reach, worker, stop.stopping), stop.stopping))
+            tasks.create_task(until_told("worker", partial(_once_found, reach, worker, stop.stopping), stop.stopping))
         if Role.HANDLER in assignment.roles and commons.doors is not None:
             direct = own = handler = handler_of(commons, commons.doors)
             health += (HandlerPulse(handler, commons.clock),)
             stops.append(handler.stop)
-            tasks.create_task(until_told("handler", handler.run(), stop.stopping))
+            tasks.create_task(until_told("handler", handler.run, stop.stopping))
         ports = GatewayPorts(
             publisher=commons.publisher,
             telemetry=commons.telemetry,

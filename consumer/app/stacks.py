@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_SIGNAL = signal.SIGUSR1
+_SIGNAL, _STDERR = signal.SIGUSR1, 2
 
 
 @contextmanager
@@ -19,7 +19,7 @@ def stacks_on_signal() -> Iterator[None]:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(_SIGNAL, _tell_tasks)
     # Called by the kernel's signal itself, whatever the loop does; the loop's own handler comes after it.
-    faulthandler.register(_SIGNAL, file=sys.stderr, all_threads=True, chain=True)
+    faulthandler.register(_SIGNAL, file=_STDERR, all_threads=True, chain=True)
     try:
         yield
     finally:

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -54,13 +54,13 @@ async def unless_stopped(
     return None if working.cancelled() else working.result()
 
 
-async def until_told(name: str, work: Coroutine[Any, Any, None], stopping: asyncio.Event) -> None:
+async def until_told(name: str, work: Callable[[], Coroutine[Any, Any, None]], stopping: asyncio.Event) -> None:
     """Do work that ends when it is told to; raises RuntimeError when it ends by itself.
 
     A task group misses nobody who returns, or is cancelled from inside: the process would live on without its worker.
     """
     try:
-        await work
+        await work()
     except asyncio.CancelledError as stray:
         task = asyncio.current_task()
         if task is None or task.cancelling():

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Coroutine
+from functools import partial
 
 import pytest
 
@@ -71,17 +72,17 @@ async def test_work_that_ends_before_it_is_told_to_is_an_error(
     work: Callable[[], Coroutine[None, None, None]], told: str
 ) -> None:
     with pytest.raises(RuntimeError, match=f"the worker {told}"):
-        await until_told("worker", work(), asyncio.Event())
+        await until_told("worker", work, asyncio.Event())
 
 
 async def test_work_that_ends_when_it_is_told_to_is_none() -> None:
     stopping = asyncio.Event()
     stopping.set()
-    await until_told("worker", _returns(), stopping)
+    await until_told("worker", _returns, stopping)
 
 
 async def test_work_that_is_cancelled_from_outside_is_cancelled() -> None:
-    working = asyncio.get_running_loop().create_task(until_told("worker", asyncio.sleep(60), asyncio.Event()))
+    working = asyncio.get_running_loop().create_task(until_told("worker", partial(asyncio.sleep, 60), asyncio.Event()))
     await asyncio.sleep(0)
     working.cancel()
     with pytest.raises(asyncio.CancelledError):
