@@ -12,6 +12,8 @@ log = structlog.get_logger(__name__)
 
 Result = TypeVar("Result")
 
+_ANEW = "the process ends with it, to be started anew by whoever keeps it"
+
 
 @contextmanager
 def stop_on_signals(stopping: asyncio.Event) -> Iterator[None]:
@@ -65,9 +67,9 @@ async def until_told(name: str, work: Callable[[], Coroutine[Any, Any, None]], s
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
-        raise RuntimeError(f"the {name} was cancelled by nobody") from stray
+        raise RuntimeError(f"the {name} was cancelled by nobody; {_ANEW}") from stray
     if not stopping.is_set():
-        raise RuntimeError(f"the {name} ended by itself")
+        raise RuntimeError(f"the {name} ended by itself; {_ANEW}")
 
 
 async def unless(stopping: asyncio.Event, wait: Coroutine[Any, Any, object]) -> bool:
